@@ -1,0 +1,48 @@
+# Two commands are enough: `make demo` runs the main job, `make test` passes the tests.
+# Needs git, make and Python 3.11+; everything else goes into .venv.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo dev test check bench screenshots lock clean
+
+help: ## Show this help
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+setup: $(STAMP) ## Make the virtual environment with the locked dependencies
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 15) else "reefline needs Python 3.11 to 3.14; this is %d.%d. Try: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: $(STAMP) ## Run the main job end to end on a sample survey
+	$(BIN)/reefline demo $(ARGS)
+
+dev: $(STAMP) ## Open the Dagster UI with the demo's data in it
+	$(BIN)/reefline up --home demo/home --surveys demo/surveys
+
+test: $(STAMP) ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## Lint, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## Run the benchmarks and write bench/results.json
+	$(BIN)/python -m bench $(ARGS)
+
+screenshots: $(STAMP) ## Take the README's pictures (needs Chromium)
+	$(BIN)/python docs/screenshots.py
+
+lock: ## Resolve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.lock
+
+clean: ## Remove what make has made
+	rm -rf $(VENV) demo build dist *.egg-info

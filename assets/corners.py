@@ -1,0 +1,129 @@
+"""Gate 1, corners: where the frame's four inner corners are in each raw photo.
+
+``corners/proposed`` finds them; ``corners/review`` and ``corners/reviewed`` are the gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+import numpy as np
+from labels.formats.cvat import corner_label_spec
+from labels.survey import SurveyConfig
+
+from assets.common.gate import GateSpec
+from assets.common.gate_assets import gate_assets, gate_checks
+from assets.common.metadata import stage_result
+from assets.common.names import CORNERS_LABEL, TEAM_VISION, Gate
+from assets.common.partitions import BATCHES
+from assets.common.pictures import load_rgb
+from assets.common.stage import Done, StageResult, Work, run_stage
+from assets.raw import STAGE as RAW
+from assets.raw import accepted
+from inference.corners import MODEL, find_corners
+from inference.selfchecks import check_corners
+from labels.manifest import ManifestRow, Status
+from labels.schema import Kind, Shape
+from resources.settings import Settings
+from resources.surveys import SurveyCatalog
+from resources.tables import BatchTables
+
+STAGE = "corners/proposed"
+CODE_VERSION = "1"
+FOUND_SHARE = 0.5
+"""Below this share of found frames the survey file or the photos are wrong as a whole, not single pictures."""
+
+
+@dg.asset(
+    key=STAGE.split("/"),
+    deps=[dg.AssetKey(RAW.split("/"))],
+    partitions_def=BATCHES,
+    group_name="corners",
+    owners=[TEAM_VISION],
+    kinds={"opencv", "parquet"},
+    code_version=CODE_VERSION,
+)
+def corners_proposed(
+    context: dg.AssetExecutionContext,
+    tables: dg.ResourceParam[BatchTables],
+    surveys: dg.ResourceParam[SurveyCatalog],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """The four inner corners of the frame as found by geometry, with a score and self-checks."""
+    batch = context.partition_key
+    result = propose(tables, surveys.of_batch(batch), batch, settings.worker_threads)
+    scores = [row.extra["score"] for row in result.rows if "score" in row.extra]
+    found = sum(bool(row.extra.get("found")) for row in result.rows)
+    return stage_result(result, tables, {"found": found, "mean_score": float(np.mean(scores or [0]))})
+
+
+def propose(tables: BatchTables, survey: SurveyConfig, batch: str, threads: int = 1) -> StageResult:
+    """Find corners in every accepted photo; pass through when the survey's pictures are already straight."""
+    works = [Work(row) for row in accepted(tables.manifest(RAW, batch))]
+    if survey.workflow == "one_stage":
+        return run_stage(tables, STAGE, batch, works, _pass_through, code_version=CODE_VERSION, labels=True)
+    return run_stage(
+        tables,
+        STAGE,
+        batch,
+        works,
+        lambda work: _find(tables, work),
+        code_version=CODE_VERSION,
+        model=MODEL,
+        labels=True,
+        threads=threads,
+    )
+
+
+def _pass_through(work: Work) -> Done:
+    return Done(status=Status.SKIPPED, reason="workflow one_stage: pictures are already straight")
+
+
+def _find(tables: BatchTables, work: Work) -> Done:
+    image = load_rgb(tables, work.source)
+    finding = find_corners(image)
+    if finding.points is None:
+        return Done(extra={"found": False, "score": 0.0, "defects": finding.defects or ["no frame found"]})
+    defects = [*finding.defects, *check_corners(finding.points, image.shape[1], image.shape[0])]
+    shape = Shape(
+        work.image_id,
+        f"{work.image_id}:corners",
+        Kind.SKELETON,
+        CORNERS_LABEL,
+        [float(v) for v in finding.points.ravel()],
+        score=finding.score,
+        model=MODEL,
+    )
+    return Done(extra={"found": True, "score": finding.score, "defects": defects}, shapes=[shape])
+
+
+def _label_specs(survey: SurveyConfig) -> list[dict[str, Any]]:
+    return [corner_label_spec(CORNERS_LABEL)]
+
+
+def _check(survey: SurveyConfig, row: ManifestRow, shapes: Sequence[Shape]) -> list[str]:
+    """Exactly one frame with four visible corners, convex and in order."""
+    if len(shapes) != 1:
+        return [f"{len(shapes)} corner skeletons where one is expected: keep one in CVAT and complete the job again"]
+    if shapes[0].outside_nodes():
+        return [f"corner {', '.join(shapes[0].outside_nodes())} is marked outside: place all four corners"]
+    return check_corners(np.array(shapes[0].xy()), row.width or 0, row.height or 0)
+
+
+GATE = GateSpec(Gate.CORNERS, RAW, lambda survey: "reefline corners", _label_specs, _check)
+corners_gate = gate_assets(GATE)
+corners_checks = gate_checks(GATE, lambda survey: {CORNERS_LABEL})
+
+
+@dg.asset_check(asset=STAGE.split("/"), partitions_def=BATCHES)
+def frame_found(context: dg.AssetCheckExecutionContext, tables: dg.ResourceParam[BatchTables]) -> dg.AssetCheckResult:
+    """The frame was found in most photos; fewer means wrong photos or a frame the finder does not know."""
+    rows = [row for row in tables.manifest(STAGE, context.partition_key) if row.status == Status.OK]
+    found = sum(bool(row.extra.get("found")) for row in rows)
+    share = found / len(rows) if rows else 1.0
+    severity = dg.AssetCheckSeverity.WARN  # a person can still place corners by hand
+    return dg.AssetCheckResult(
+        passed=share >= FOUND_SHARE, severity=severity, metadata={"found": found, "of": len(rows), "share": share}
+    )

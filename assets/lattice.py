@@ -1,0 +1,145 @@
+"""Gate 2, lattice: where the strings cross in each rectified picture.
+
+``lattice/proposed`` finds them; ``lattice/review`` and ``lattice/reviewed`` are the gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+import numpy as np
+from labels.formats.cvat import lattice_label_spec
+from labels.survey import SurveyConfig
+
+from assets.common.gate import GateSpec
+from assets.common.gate_assets import gate_assets, gate_checks
+from assets.common.metadata import stage_result
+from assets.common.names import LATTICE_LABEL, TEAM_VISION, Gate
+from assets.common.partitions import BATCHES
+from assets.common.pictures import load_rgb
+from assets.common.stage import Done, StageResult, Work, run_stage
+from assets.rectified import STAGE as RECTIFIED
+from inference.lattice import MODEL, find_lattice
+from inference.selfchecks import check_lattice
+from labels.lattice import load_topology
+from labels.manifest import ManifestRow, Status
+from labels.schema import OUTSIDE, Kind, Shape
+from resources.settings import Settings
+from resources.surveys import SurveyCatalog
+from resources.tables import BatchTables
+
+STAGE = "lattice/proposed"
+CODE_VERSION = "1"
+FOUND_SHARE = 0.5
+
+
+@dg.asset(
+    key=STAGE.split("/"),
+    deps=[dg.AssetKey(RECTIFIED.split("/"))],
+    partitions_def=BATCHES,
+    group_name="lattice",
+    owners=[TEAM_VISION],
+    kinds={"opencv", "parquet"},
+    code_version=CODE_VERSION,
+)
+def lattice_proposed(
+    context: dg.AssetExecutionContext,
+    tables: dg.ResourceParam[BatchTables],
+    surveys: dg.ResourceParam[SurveyCatalog],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult:
+    """The crossings of the strings as found by geometry, missing ones filled in and marked outside."""
+    batch = context.partition_key
+    result = propose(tables, surveys.of_batch(batch), batch, settings.worker_threads)
+    scores = [row.extra["score"] for row in result.rows if "score" in row.extra]
+    counts = {"nodes_filled": sum(int(row.extra.get("filled", 0)) for row in result.rows)}
+    return stage_result(result, tables, {**counts, "mean_score": float(np.mean(scores or [0]))})
+
+
+def propose(tables: BatchTables, survey: SurveyConfig, batch: str, threads: int = 1) -> StageResult:
+    """Find the lattice in every rectified picture; pass through when the survey's frames have none."""
+    works = [
+        Work(row, {"topology": survey.lattice.topology}) for row in tables.manifest(RECTIFIED, batch) if row.usable
+    ]
+    if survey.workflow != "three_stage":
+        return run_stage(
+            tables,
+            STAGE,
+            batch,
+            works,
+            lambda work: Done(status=Status.SKIPPED, reason=f"workflow {survey.workflow}: the frame has no strings"),
+            code_version=CODE_VERSION,
+            labels=True,
+        )
+    return run_stage(
+        tables,
+        STAGE,
+        batch,
+        works,
+        lambda work: _find(tables, work),
+        code_version=CODE_VERSION,
+        model=MODEL,
+        labels=True,
+        threads=threads,
+    )
+
+
+def _find(tables: BatchTables, work: Work) -> Done:
+    image = load_rgb(tables, work.source)
+    topology = load_topology(work.params["topology"])
+    finding = find_lattice(image, topology)
+    defects = [*finding.defects, *check_lattice(finding.nodes, finding.outside, topology, image.shape[0])]
+    outside = [node for node, hidden in zip(topology.node_ids, finding.outside, strict=True) if hidden]
+    shape = Shape(
+        work.image_id,
+        f"{work.image_id}:lattice",
+        Kind.SKELETON,
+        LATTICE_LABEL,
+        [float(v) for v in finding.nodes.ravel()],
+        attributes={OUTSIDE: ",".join(outside)} if outside else {},
+        score=finding.score,
+        model=MODEL,
+    )
+    extra = {
+        "score": finding.score,
+        "defects": defects,
+        "filled": len(outside),
+        "string_width_px": finding.string_width_px,
+    }
+    return Done(extra=extra, shapes=[shape])
+
+
+def _label_specs(survey: SurveyConfig) -> list[dict[str, Any]]:
+    return [lattice_label_spec(LATTICE_LABEL, load_topology(survey.lattice.topology))]
+
+
+def _check(survey: SurveyConfig, row: ManifestRow, shapes: Sequence[Shape]) -> list[str]:
+    """Exactly one lattice, with every node somewhere and in order."""
+    topology = load_topology(survey.lattice.topology)
+    if len(shapes) != 1:
+        return [f"{len(shapes)} lattices where one is expected: keep one in CVAT and complete the job again"]
+    hidden = set(shapes[0].outside_nodes())
+    outside = np.array([node in hidden for node in topology.node_ids])
+    return check_lattice(np.array(shapes[0].xy()), outside, topology, row.width or 0)
+
+
+GATE = GateSpec(
+    Gate.LATTICE, RECTIFIED, lambda survey: f"reefline lattice {survey.lattice.topology}", _label_specs, _check
+)
+lattice_gate = gate_assets(GATE)
+lattice_checks = gate_checks(GATE, lambda survey: {LATTICE_LABEL})
+
+
+@dg.asset_check(asset=STAGE.split("/"), partitions_def=BATCHES)
+def lattice_found(context: dg.AssetCheckExecutionContext, tables: dg.ResourceParam[BatchTables]) -> dg.AssetCheckResult:
+    """The lattice was found without defects in most pictures."""
+    rows = [row for row in tables.manifest(STAGE, context.partition_key) if row.status == Status.OK]
+    clean = sum(not row.extra.get("defects") for row in rows)
+    share = clean / len(rows) if rows else 1.0
+    return dg.AssetCheckResult(
+        passed=share >= FOUND_SHARE,
+        severity=dg.AssetCheckSeverity.WARN,  # a person can still correct the nodes
+        metadata={"without_defects": clean, "of": len(rows), "share": share},
+    )

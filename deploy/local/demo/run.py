@@ -1,0 +1,169 @@
+"""Driving the demo: start the installation, let sensors, CVAT sandbox and reviewer do the work, wait, sum up."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from resources.inbox import Inbox
+from rich.console import Console
+from rich.live import Live
+
+from deploy.local.demo.photos import SampleSize, SampleSurvey, own_pictures, sample
+from deploy.local.demo.progress import LineReporter, Progress, Watcher, draw
+from deploy.local.demo.summary import finished_summary, print_summary, write_summary
+from deploy.local.runtime import Embedded, prepare, services
+from deploy.local.supervisor import RuntimeProblem, Service, Supervisor
+from orchestration.cli.context import UsageProblem
+from orchestration.cli.cvat import apply
+from orchestration.cli.ingest import check_photos
+from resources.bundle import build_resources, make_cvat
+from resources.releases import ask_for_release, release_key
+from resources.surveys import FolderPhotos, SurveyCatalog
+from resources.tables import BatchTables
+
+logger = logging.getLogger("reefline.demo")
+
+RELEASE = "demo-1.0.0"
+FAST = {
+    # A demo is watched: look often, heal every minute. An installation keeps the defaults.
+    "REEFLINE_SENSOR_INTERVAL_S": "1",
+    "REEFLINE_RECONCILE_CRON": "* * * * *",
+    "REEFLINE_ANALYTICS_CRON": "0 * * * *",
+}
+PATIENCE_S = 300.0
+"""The demo gives up when nothing has moved for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the user asked for."""
+
+    folder: Path
+    images: Path | None = None
+    fresh: bool = False
+    lattice: str | None = None
+    frame_cm: float = 100.0
+    size: SampleSize = field(default_factory=SampleSize)
+
+
+def run_demo(options: DemoOptions, console: Console) -> Path:
+    """Run the demo to the end, or take it up where it was left; the path of its summary.
+
+    Raises:
+        UsageProblem: the given folder holds no pictures.
+        RuntimeProblem: a service cannot run, or nothing moved for :data:`PATIENCE_S`.
+    """
+    if options.images is not None:
+        check_photos(FolderPhotos(options.images.resolve()), str(options.images))
+    if options.fresh:
+        _remove(options.folder)
+    started = time.monotonic()
+    survey = _survey(options, console)
+    done = finished_summary(options.folder, survey)
+    if done is not None:
+        console.print("Everything is done already; nothing was redone (--fresh starts over).")
+        print_summary(done, console)
+        return options.folder / "summary.json"
+    installation = prepare(options.folder / "home", survey.surveys_dir, FAST)
+    with Supervisor(installation.home) as supervisor:
+        _start(supervisor, installation, survey, console)
+        _drive(supervisor, installation, survey, console, started)
+        summary = write_summary(options.folder, installation, survey, RELEASE, time.monotonic() - started)
+    print_summary(summary, console)
+    return options.folder / "summary.json"
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists() and not (folder / "surveys").is_dir():
+        raise UsageProblem(f"{folder} was not made by reefline demo: give another --folder, or remove it yourself")
+    if (folder / "home").exists():
+        with Supervisor(folder / "home"):
+            logger.debug("nothing runs on %s any more", folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _survey(options: DemoOptions, console: Console) -> SampleSurvey:
+    options.folder.mkdir(parents=True, exist_ok=True)
+    if options.images is not None:
+        return own_pictures(options.folder, options.images, options.lattice, options.frame_cm)
+    with console.status("painting the sample survey") as status:
+        return sample(options.folder, options.size, tell=status.update)
+
+
+def _start(supervisor: Supervisor, installation: Embedded, survey: SampleSurvey, console: Console) -> None:
+    with console.status("starting CVAT sandbox, webhook receiver and Dagster") as status:
+        wanted = services(installation, web=False)
+        for service in wanted:
+            supervisor.start(service)
+        for name in ("sandbox", "receiver"):
+            supervisor.wait_ready(name)
+        status.update("declaring projects, labels and webhooks in CVAT")
+        settings = installation.settings
+        apply(make_cvat(settings), settings, SurveyCatalog(settings.surveys_dir).all()[0])
+        supervisor.start(_reviewer(installation, survey))
+        status.update("starting Dagster")
+        supervisor.wait_ready("code")
+
+
+def _reviewer(installation: Embedded, survey: SampleSurvey) -> Service:
+    truth = str(survey.truth) if survey.truth else "none"
+    env = installation.env
+    return Service(
+        "reviewer",
+        [sys.executable, "-m", "deploy.local.reviewer", "--url", env["REEFLINE_CVAT_URL"],
+         "--user", env["REEFLINE_CVAT_USERNAME"], "--truth", truth],
+        {**env, "REEFLINE_REVIEWER_PASSWORD": env["REEFLINE_CVAT_PASSWORD"]},
+    )  # fmt: skip
+
+
+def _drive(
+    supervisor: Supervisor, installation: Embedded, survey: SampleSurvey, console: Console, started: float
+) -> None:
+    settings = installation.settings
+    resources = build_resources(settings)
+    tables, inbox = resources["tables"], resources["inbox"]
+    assert isinstance(tables, BatchTables) and isinstance(inbox, Inbox)  # noqa: S101 - narrows for the type checker
+    watcher = Watcher(tables, inbox, survey.name)
+    asked = False
+    moved, last = time.monotonic(), None
+    with _display(console) as show:
+        while True:
+            restarted = supervisor.check()
+            progress = watcher.look()
+            note = f"restarted {', '.join(restarted)}" if restarted else _note(progress, asked)
+            show(progress, time.monotonic() - started, note)
+            if progress != last:
+                moved, last = time.monotonic(), progress
+            if progress.complete and not asked:
+                ask_for_release(tables.store, RELEASE, tables.batches("cover/quadrats"), "made by reefline demo")
+                asked = True
+            if asked and tables.store.exists(release_key(RELEASE, "release.json")):
+                show(progress, time.monotonic() - started, "released")
+                return
+            if time.monotonic() - moved > PATIENCE_S:
+                logs = supervisor.logs
+                raise RuntimeProblem(f"nothing moved for {PATIENCE_S:.0f} s: look into {logs}, then run it again")
+            time.sleep(0.5)
+
+
+def _note(progress: Progress, asked: bool) -> str:
+    if asked:
+        return "making the release"
+    return "waiting for the first batch" if not progress.batches else ""
+
+
+@contextmanager
+def _display(console: Console) -> Iterator:
+    if not console.is_terminal:
+        reporter = LineReporter(console)
+        yield lambda progress, seconds, note: reporter.show(progress, seconds)
+        return
+    with Live(console=console, refresh_per_second=4) as live:
+        yield lambda progress, seconds, note: live.update(draw(progress, seconds, note))

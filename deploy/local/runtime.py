@@ -1,0 +1,187 @@
+"""The embedded runtime: which processes make an installation on one machine, and with which settings.
+
+Everything lives in one folder (``REEFLINE_HOME``): Dagster's SQLite storage, the inbox, the object store, chDB, the
+sandbox's data, logs and the generated ``reefline.env`` (secrets and ports, readable by its owner only).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from deploy.local.supervisor import Service
+from resources.settings import Settings, load_settings
+
+HOST = "127.0.0.1"
+PORT_NAMES = ("sandbox", "receiver", "code", "web")
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """An installation in one folder.
+
+    Attributes:
+        home: the folder.
+        env: ``REEFLINE_*`` and ``DAGSTER_HOME`` for every process of it.
+        ports: by service name.
+        sandbox: whether the CVAT sandbox stands in for CVAT.
+    """
+
+    home: Path
+    env: dict[str, str]
+    ports: dict[str, int]
+    sandbox: bool
+
+    @property
+    def settings(self) -> Settings:
+        """The settings its processes run with."""
+        return load_settings(self.home / "reefline.env", self.env)
+
+    @property
+    def web_url(self) -> str:
+        """Address of the Dagster UI."""
+        return f"http://{HOST}:{self.ports['web']}"
+
+    @property
+    def sandbox_url(self) -> str:
+        """Address of the CVAT sandbox."""
+        return f"http://{HOST}:{self.ports['sandbox']}"
+
+
+def prepare(home: Path, surveys_dir: Path, extra: Mapping[str, str] | None = None) -> Embedded:
+    """Make (or take up again) an installation in ``home``.
+
+    Secrets and ports are decided once and kept, so that webhooks registered earlier still arrive. A port that
+    somebody else has taken meanwhile is replaced; ``reefline cvat apply`` then moves the webhooks.
+    """
+    home = home.resolve()
+    (home / "dagster").mkdir(parents=True, exist_ok=True)
+    known = _read_env(home / "reefline.env")
+    ports = _ports(home / "ports.json")
+    cvat_url = (extra or {}).get("REEFLINE_CVAT_URL", "") or os.environ.get("REEFLINE_CVAT_URL", "")
+    env = {
+        "REEFLINE_HOME": str(home),
+        "REEFLINE_SURVEYS_DIR": str(surveys_dir.resolve()),
+        "REEFLINE_RECEIVER_URL": f"http://{HOST}:{ports['receiver']}",
+        "REEFLINE_WEBHOOK_SECRET": known.get("REEFLINE_WEBHOOK_SECRET") or secrets.token_urlsafe(32),
+        "DAGSTER_HOME": str(home / "dagster"),
+    }
+    if not cvat_url:
+        env["REEFLINE_CVAT_URL"] = f"http://{HOST}:{ports['sandbox']}"
+        env["REEFLINE_CVAT_USERNAME"] = "reefline"
+        env["REEFLINE_CVAT_PASSWORD"] = known.get("REEFLINE_CVAT_PASSWORD") or secrets.token_urlsafe(16)
+    env.update(extra or {})
+    _write_env(home / "reefline.env", env)
+    shutil.copyfile(_dagster_yaml(), home / "dagster" / "dagster.yaml")
+    workspace = {"load_from": [{"grpc_server": {"host": HOST, "port": ports["code"], "location_name": "reefline"}}]}
+    (home / "workspace.yaml").write_text(yaml.safe_dump(workspace), encoding="utf-8")
+    return Embedded(home, env, ports, sandbox=not cvat_url)
+
+
+def services(installation: Embedded, *, web: bool) -> list[Service]:
+    """The processes of an installation, in the order in which they start."""
+    env, ports, home = installation.env, installation.ports, installation.home
+    python = sys.executable
+    made: list[Service] = []
+    if installation.sandbox:
+        made.append(
+            Service(
+                "sandbox",
+                [python, "-m", "deploy.local.sandbox", "--data", str(home / "sandbox"), "--port", str(ports["sandbox"]),
+                 "--user", env["REEFLINE_CVAT_USERNAME"]],
+                {**env, "REEFLINE_SANDBOX_PASSWORD": env["REEFLINE_CVAT_PASSWORD"]},
+                ready_url=f"http://{HOST}:{ports['sandbox']}/api/server/about",
+            )
+        )  # fmt: skip
+    made.append(
+        Service(
+            "receiver",
+            [python, "-m", "sensors.receiver", "--host", HOST, "--port", str(ports["receiver"])],
+            {**env, "REEFLINE_INBOX_URL": installation.settings.inbox},
+            ready_url=f"http://{HOST}:{ports['receiver']}/ready",
+        )
+    )
+    made.append(
+        Service(
+            "code",
+            [
+                python,
+                "-m",
+                "dagster",
+                "api",
+                "grpc",
+                "-m",
+                "orchestration.definitions",
+                "-h",
+                HOST,
+                "-p",
+                str(ports["code"]),
+            ],
+            env,
+            ready_port=ports["code"],
+        )
+    )
+    workspace = str(home / "workspace.yaml")
+    made.append(Service("daemon", [_script("dagster-daemon"), "run", "-w", workspace], env))
+    if web:
+        made.append(
+            Service(
+                "web",
+                [python, "-m", "dagster_webserver", "-w", workspace, "-h", HOST, "-p", str(ports["web"])],
+                env,
+                ready_url=f"http://{HOST}:{ports['web']}/server_info",
+            )
+        )
+    return made
+
+
+def _script(name: str) -> str:
+    beside = Path(sys.executable).with_name(name)
+    return str(beside) if beside.exists() else shutil.which(name) or name
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _ports(path: Path) -> dict[str, int]:
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    ports = {name: known[name] if name in known and _is_free(known[name]) else free_port() for name in PORT_NAMES}
+    path.write_text(json.dumps(ports), encoding="utf-8")
+    return ports
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return probe.connect_ex((HOST, port)) != 0
+
+
+def _dagster_yaml() -> Path:
+    path = Path(__file__).resolve().parents[2] / "dagster.yaml"
+    return path if path.is_file() else Path(__file__).with_name("dagster.yaml")
+
+
+def _read_env(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    lines = (line.partition("=") for line in path.read_text(encoding="utf-8").splitlines() if "=" in line)
+    return {name: value for name, _, value in lines}
+
+
+def _write_env(path: Path, env: Mapping[str, str]) -> None:
+    text = "".join(f"{name}={value}\n" for name, value in sorted(env.items()))
+    path.touch(mode=0o600, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

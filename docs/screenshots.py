@@ -1,0 +1,91 @@
+"""Takes the pictures of the README from a running demo: the lineage page and a batch's contact sheet.
+
+Needs Chromium (Debian: ``apt install chromium``) and a finished ``make demo``. Run with ``make screenshots``.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import dagster as dg
+
+from deploy.local.runtime import prepare, services
+from deploy.local.supervisor import Supervisor
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "demo"
+OUT = ROOT / "docs" / "images"
+SHEETS = ("corners/reviewed", "lattice/reviewed", "corals/reviewed")
+
+
+def chromium() -> str:
+    """The browser's path."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not found:
+        sys.exit("screenshots: Chromium is not installed (Debian: apt install chromium)")
+    return found
+
+
+def shoot(url: str, target: Path, size: tuple[int, int], wait_ms: int) -> None:
+    """One picture of one page. Virtual time lets the page's own requests finish first."""
+    with tempfile.TemporaryDirectory() as profile:
+        command = [
+            chromium(),
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+            f"--user-data-dir={profile}",
+            f"--window-size={size[0]},{size[1]}",
+            f"--virtual-time-budget={wait_ms}",
+            f"--screenshot={target}",
+            url,
+        ]
+        subprocess.run(command, check=True, capture_output=True, timeout=180)  # noqa: S603 - our own command
+
+
+def save_sheets(dagster_home: str) -> None:
+    """The contact sheets of the first batch, out of the assets' own metadata."""
+    with dg.DagsterInstance.from_config(dagster_home) as instance:
+        for stage in SHEETS:
+            records = instance.fetch_materializations(dg.AssetKey(stage.split("/")), limit=1).records
+            if not records or records[0].asset_materialization is None:
+                sys.exit(f"screenshots: {stage} has not been made; run 'make demo' first")
+            text = str(records[0].asset_materialization.metadata["preview"].value)
+            found = re.search(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)", text)
+            if not found:
+                sys.exit(f"screenshots: the preview of {stage} holds no picture")
+            target = OUT / f"{stage.replace('/', '-')}.jpg"
+            target.write_bytes(base64.b64decode(found[1]))
+
+
+def main() -> None:
+    """Take all pictures."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    installation = prepare(DEMO / "home", DEMO / "surveys")
+    save_sheets(installation.env["DAGSTER_HOME"])
+    shutil.copyfile(DEMO / "cover.png", OUT / "cover.png")
+    with Supervisor(installation.home) as supervisor:
+        wanted = [s for s in services(installation, web=True) if s.name in ("code", "web")]
+        for service in wanted:
+            supervisor.start(service)
+        for service in wanted:
+            supervisor.wait_ready(service.name)
+        time.sleep(5)
+        shoot(f"{installation.web_url}/asset-groups", OUT / "lineage.png", (2200, 1100), 20_000)
+    print(f"pictures are in {OUT}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The ``reefline`` command: puts the command groups together and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from labels.survey import SurveyError
+from labels.taxonomy import TaxonomyError
+from resources.cvat import CvatRefused, CvatUnavailable
+from rich.console import Console
+
+from labels.lattice import LatticeError
+from orchestration.cli import cvat, ingest, release, status, survey
+from orchestration.cli.context import State, UsageProblem
+from resources.object_store import StoreError
+from resources.releases import ReleaseError
+from resources.settings import SettingsError
+
+USER_ERRORS = (
+    UsageProblem,
+    SettingsError,
+    SurveyError,
+    TaxonomyError,
+    LatticeError,
+    ReleaseError,
+    StoreError,
+    CvatRefused,
+    CvatUnavailable,
+)
+EXIT_USER_ERROR = 2
+
+app = typer.Typer(
+    name="reefline",
+    help="From photo quadrats of coral reefs to reviewed, measured, citable data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(survey.app, name="survey")
+app.add_typer(cvat.app, name="cvat")
+app.command("ingest")(ingest.ingest)
+app.command("release")(release.release)
+app.command("status")(status.status)
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    env: Annotated[Path | None, typer.Option(help="File with REEFLINE_ settings, instead of ./.env.")] = None,
+) -> None:
+    """Settings come from the environment (REEFLINE_...) and ./.env."""
+    context.obj = State(env)
+
+
+@app.command("version")
+def show_version() -> None:
+    """The version of reefline."""
+    typer.echo(version("reefline"))
+
+
+def main() -> None:
+    """Run the command line."""
+    for entry in entry_points(group="reefline.commands"):
+        extra = entry.load()
+        for command in extra.registered_commands:
+            app.registered_commands.append(command)
+    try:
+        app()
+    except USER_ERRORS as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"reefline: {error}", markup=False, style="red")
+        sys.exit(EXIT_USER_ERROR)

@@ -1,0 +1,43 @@
+"""``reefline survey``: check survey files, print their JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from labels.survey import SurveyError, survey_json_schema
+
+from orchestration.cli.context import UsageProblem, state
+from resources.surveys import SurveyCatalog
+
+app = typer.Typer(help="Survey files.", no_args_is_help=True)
+
+
+@app.command("check")
+def check(
+    context: typer.Context,
+    files: Annotated[list[Path] | None, typer.Argument(help="Survey files; default: all of the installation.")] = None,
+) -> None:
+    """Validate survey files; every problem with file and line."""
+    catalog = state(context).surveys
+    paths = files or catalog.paths()
+    if not paths:
+        raise UsageProblem(f"no survey file in {catalog.folder}: copy surveys/example.yaml and change it")
+    problems = []
+    for path in paths:
+        try:
+            survey = SurveyCatalog(path.parent).load(path)
+        except SurveyError as error:
+            problems.append(str(error))
+        else:
+            typer.echo(f"{path}: ok ({survey.name}, {survey.workflow}, batches of {survey.batch_size})")
+    if problems:
+        raise SurveyError("\n".join(problems))
+
+
+@app.command("schema")
+def schema() -> None:
+    """The JSON Schema of survey files, for editors."""
+    typer.echo(json.dumps(survey_json_schema(), indent=2))

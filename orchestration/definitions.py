@@ -1,0 +1,61 @@
+"""The code location: what exists, put together. ``build_defs`` is the seam for tests; nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import ModuleType
+
+import dagster as dg
+
+from assets import analytics, clean, corals, corners, cover, lattice, quality, raw, rectified, release
+from orchestration.jobs import AFTER, ALL_JOBS, make_release, start_batch
+from orchestration.schedules import all_schedules
+from resources.bundle import build_resources
+from resources.settings import Settings, load_settings
+from sensors.failures import failures_sensor
+from sensors.releases import releases_sensor
+from sensors.reviews import reviews_sensor
+from sensors.surveys import surveys_sensor
+
+MODULES: list[ModuleType] = [
+    raw,
+    corners,
+    rectified,
+    lattice,
+    clean,
+    corals,
+    quality,
+    cover,
+    release,
+    analytics,
+]
+
+
+def build_defs(settings: Settings | None = None, overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """Definitions of an installation.
+
+    Args:
+        settings: taken from the environment when not given.
+        overrides: resources by name that replace the installation's own (tests).
+    """
+    settings = settings or load_settings()
+    interval = settings.sensor_interval_s
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules(MODULES),
+        asset_checks=dg.load_asset_checks_from_modules(MODULES),
+        jobs=ALL_JOBS,
+        schedules=all_schedules(settings.reconcile_cron, settings.analytics_cron),
+        sensors=[
+            surveys_sensor(start_batch, interval),
+            reviews_sensor(AFTER, interval),
+            releases_sensor(make_release, interval),
+            failures_sensor(max(interval, 15)),
+        ],
+        resources={**build_resources(settings), **(overrides or {})},
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Entry point of the code location."""
+    return build_defs()

@@ -1,0 +1,90 @@
+"""Settings of one installation: from the environment (``REEFLINE_*``) or ``.env``, with defaults that work embedded.
+
+What a survey wants is in its survey file (``labels.survey``); this is where the installation's things are.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "REEFLINE_"
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the message names it and says what is expected."""
+
+
+class Settings(BaseSettings):
+    """Everything that differs between two installations of the same code."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore")
+
+    home: Path = Field(Path(".reefline"), description="Folder of everything the embedded back ends keep.")
+    surveys_dir: Path = Field(Path("surveys"), description="Folder of the survey files, one YAML each.")
+    store_url: str = Field("", description="Object store: file:///folder or s3://bucket/prefix. Default: HOME/store.")
+    inbox_url: str = Field("", description="Inbox database, an SQLAlchemy URL. Default: SQLite in HOME.")
+    clickhouse_url: str = Field("", description="http(s)://user:password@host:8123/db or chdb:///folder.")
+    cvat_url: str = Field("", description="Address of CVAT, e.g. https://cvat.example.org.")
+    cvat_token: SecretStr = Field(SecretStr(""), description="Access token of CVAT's service account.")
+    cvat_username: str = Field("", description="User of the service account, when no token is given.")
+    cvat_password: SecretStr = Field(SecretStr(""), description="Password of the service account.")
+    receiver_url: str = Field("http://127.0.0.1:8765", description="Where CVAT reaches the webhook receiver.")
+    webhook_secret: SecretStr = Field(SecretStr(""), description="Secret that CVAT signs deliveries with (<= 64).")
+    webhook_secret_previous: SecretStr = Field(SecretStr(""), description="The old secret during a rotation.")
+    notify_url: str = Field("", description="URL that receives a JSON POST for every failed run; empty: log only.")
+    sensor_interval_s: int = Field(15, ge=1, le=3600, description="Seconds between two looks at inbox and surveys.")
+    reconcile_cron: str = Field("*/15 * * * *", description="When CVAT is compared with the inbox.")
+    analytics_cron: str = Field("*/15 * * * *", description="When the ClickHouse tables are refreshed.")
+    threads: int = Field(0, ge=0, le=256, description="Threads per stage; 0 takes one per processor.")
+
+    @property
+    def store(self) -> str:
+        """URL of the object store, with the embedded default filled in."""
+        return self.store_url or (self.home.resolve() / "store").as_uri()
+
+    @property
+    def inbox(self) -> str:
+        """URL of the inbox database, with the embedded default filled in."""
+        return self.inbox_url or f"sqlite:///{self.home.resolve() / 'inbox.db'}"
+
+    @property
+    def clickhouse(self) -> str:
+        """URL of ClickHouse, with the embedded default filled in."""
+        return self.clickhouse_url or f"chdb://{self.home.resolve() / 'clickhouse'}"
+
+    @property
+    def worker_threads(self) -> int:
+        """Threads that one stage may use."""
+        return self.threads or os.cpu_count() or 1
+
+
+def load_settings(env_file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force.
+
+    Args:
+        env_file: read instead of ``./.env``.
+        environ: looked at for misspelt names instead of the process environment (tests).
+
+    Raises:
+        SettingsError: a value is wrong, or a ``REEFLINE_`` variable has a name that does not exist.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in os.environ if environ is None else environ:
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"{name} is not a setting of reefline{hint}")
+    if env_file is not None and not env_file.is_file():
+        raise SettingsError(f"{env_file} does not exist: give the path of an env file")
+    try:
+        return Settings(_env_file=env_file) if env_file else Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"{name}: {first['msg']}") from error

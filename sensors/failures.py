@@ -1,0 +1,32 @@
+"""The ``failures`` sensor: tells people about every run that failed for good."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.common.names import TAG_BATCH
+from resources.notifier import Notifier
+
+
+def failures_sensor(interval_s: int) -> dg.SensorDefinition:
+    """The sensor; a run that Dagster will retry by itself is not worth a notice yet."""
+
+    @dg.run_failure_sensor(
+        name="failures",
+        minimum_interval_seconds=interval_s,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Sends a notice for every failed run, with its batch and the first line of the error.",
+    )
+    def failures(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> None:
+        run = context.dagster_run
+        if run.tags.get("dagster/will_retry") == "true":
+            return
+        facts = {
+            "run": run.run_id,
+            "job": run.job_name,
+            "batch": run.tags.get(TAG_BATCH, ""),
+            "error": context.failure_event.message or "",
+        }
+        notifier.send(f"reefline: {run.job_name} failed", facts)
+
+    return failures
