@@ -1,0 +1,13 @@
+"""Scenes with known truth: painted photo quadrats for the sample survey, for training and for measuring the finders.
+
+``reef`` paints the bottom and its colonies on a flat plane, ``frame`` lays frame and strings on it, ``camera`` takes the
+photo, ``scene`` puts them together, ``survey`` lets fixed quadrats live through years. Everything follows from a seed.
+"""
+
+from __future__ import annotations
+
+from inference.scenes.reef import TAXA, Colony
+from inference.scenes.scene import Scene, render_quadrat
+from inference.scenes.survey import sample_survey
+
+__all__ = ["TAXA", "Colony", "Scene", "render_quadrat", "sample_survey"]

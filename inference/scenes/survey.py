@@ -1,0 +1,58 @@
+"""A sample survey: fixed quadrats at several sites, photographed in several years, whose colonies grow, die and settle."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from inference.scenes.frame import FrameStyle
+from inference.scenes.reef import Colony
+from inference.scenes.scene import Scene, add_colony, random_colonies, render_quadrat
+
+SITES = ("Tiahura", "Temae", "Vaipahu", "Haapiti")
+FIRST_YEAR = 2021
+
+
+def sample_survey(
+    seed: int, sites: int = 2, years: int = 3, quadrats: int = 4, difficulty: float = 0.4
+) -> Iterator[tuple[str, Scene]]:
+    """File name and scene of every photo, site by site, quadrat by quadrat, year by year.
+
+    File names are ``{site}_{year}_{quadrat:02d}.jpg``. A quadrat keeps its bottom and its colonies; pose, light and
+    water change with every photo.
+    """
+    style = FrameStyle.random(np.random.default_rng((seed, 0)))
+    for site in range(sites):
+        for quadrat in range(1, quadrats + 1):
+            rng = np.random.default_rng((seed, site, quadrat))
+            bottom = int(rng.integers(2**31))
+            colonies = random_colonies(rng)
+            for year in range(years):
+                if year:
+                    colonies = a_year_later(rng, colonies)
+                name = f"{SITES[site % len(SITES)]}{site // len(SITES) or ''}_{FIRST_YEAR + year}_{quadrat:02d}.jpg"
+                shot_seed = int(rng.integers(2**31))
+                yield (
+                    name,
+                    render_quadrat(
+                        shot_seed, difficulty=difficulty, style=style, colonies=colonies, bottom_seed=bottom, year=year
+                    ),
+                )
+
+
+def a_year_later(rng: np.random.Generator, colonies: list[Colony]) -> list[Colony]:
+    """Most colonies grow where there is room, some shrink, a few die, one or two settle."""
+    alive = [c for c in colonies if rng.random() > 0.07]
+    grown: list[Colony] = []
+    for i, colony in enumerate(alive):
+        later = dataclasses.replace(colony, radius=colony.radius * float(rng.normal(1.08, 0.06)))
+        others = [*grown, *alive[i + 1 :]]
+        room = min(*later.centre, 1 - later.centre[0], 1 - later.centre[1]) - later.reach
+        gaps = [np.hypot(*(np.array(o.centre) - later.centre)) - o.reach - later.reach for o in others]
+        grown.append(later if min([room, *gaps]) > 0.002 else colony)
+    for _ in range(int(rng.integers(1, 3)) * 15):
+        if add_colony(rng, grown, 0.02, 0.035):
+            break
+    return grown

@@ -1,0 +1,110 @@
+"""Coral segmentation: one outline per colony with its taxon and a score.
+
+The network looks at the whole picture at ``input_px`` and says for every pixel which taxon it shows and whether it lies
+inside a colony, away from its edge. Colonies grow from those cores, so neighbours of one taxon stay apart.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.polygons import Ring, mask_to_polygons
+
+OUTLINE_PX = 960
+"""Side of the raster in which outlines are traced: between the network's and the picture's own."""
+CORE = 0.5
+FOREGROUND = 0.5
+MIN_AREA_SHARE = 1.5e-4
+"""Smallest colony, as a share of the picture: 1.4 cm across on a 1 m frame; annotators start at 2 cm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A colony; rings in pixels of the clean picture. ``score`` is the mean probability of its taxon inside it."""
+
+    label: str
+    ring: Ring
+    holes: list[Ring] = field(default_factory=list)
+    score: float = 0.0
+
+
+class Segmenter:
+    """An ONNX network: ``(1, 3, S, S)`` float32 RGB of 0..1 in; taxon logits (background first) and core logit out."""
+
+    def __init__(self, weights: bytes, labels: tuple[str, ...], input_px: int, reference: str, threads: int = 0) -> None:
+        """Load the weights on the CPU."""
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        self.session: Any = ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+        self.labels = labels
+        self.input_px = input_px
+        self.reference = reference
+
+    def predict(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities of background and taxa ``(1 + n, s, s)``, and of cores ``(s, s)``, at the network's own size."""
+        small = cv2.resize(image, (self.input_px, self.input_px), interpolation=cv2.INTER_AREA)
+        batch = small.astype(np.float32).transpose(2, 0, 1)[None] / 255
+        logits = self.session.run(None, {"image": batch})[0][0]
+        classes, core = logits[:-1], logits[-1]
+        odds = np.exp(classes - classes.max(axis=0, keepdims=True))
+        return odds / odds.sum(axis=0, keepdims=True), 1 / (1 + np.exp(-core))
+
+
+def segment(image: NDArray[np.uint8], model: Segmenter) -> list[Instance]:
+    """Outlines of all colonies in a clean picture, best first.
+
+    Args:
+        image: uint8 RGB ``(H, W, 3)``.
+    """
+    return instances(*model.predict(image), model.labels, image.shape[1], image.shape[0])
+
+
+def instances(
+    classes: NDArray[np.float32], core: NDArray[np.float32], labels: tuple[str, ...], width: int, height: int
+) -> list[Instance]:
+    """Colonies from probability maps, in pixels of a ``width`` x ``height`` picture."""
+    side = OUTLINE_PX
+    up = [cv2.resize(plane, (side, side), interpolation=cv2.INTER_LINEAR) for plane in [*classes, core]]
+    probability, cores = np.stack(up[:-1]), up[-1]
+    coral = 1 - probability[0]
+    body = coral > FOREGROUND
+    owners = _grow(body & (cores > CORE), body)
+    found = []
+    least = MIN_AREA_SHARE * side * side
+    scale = np.array([(width - 1) / (side - 1), (height - 1) / (side - 1)])
+    for number in range(1, int(owners.max()) + 1):
+        mask = owners == number
+        if mask.sum() < least:
+            continue
+        taxa = probability[1:, mask].mean(axis=1)
+        best = int(taxa.argmax())
+        for outline in mask_to_polygons(mask.astype(np.uint8), tolerance_px=0.8, min_area_px=least)[:1]:
+            holes = [hole * scale for hole in outline.holes]
+            found.append(Instance(labels[best], outline.ring * scale, holes, float(taxa[best])))
+    return sorted(found, key=lambda i: -i.score)
+
+
+def _grow(cores: NDArray[np.bool_], body: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Give every body pixel to the nearest core it is joined with; parts without a core are colonies of their own."""
+    _, seeds = cv2.connectedComponents(cores.astype(np.uint8), connectivity=4)
+    count, parts = cv2.connectedComponents(body.astype(np.uint8), connectivity=4)
+    number = int(seeds.max())
+    for part in range(1, count):
+        inside = parts == part
+        if not (seeds[inside] > 0).any():
+            number += 1
+            seeds[inside] = number
+    _, nearest = cv2.distanceTransformWithLabels(
+        (seeds == 0).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    owner_of = np.zeros(int(nearest.max()) + 1, np.int32)
+    owner_of[nearest[seeds > 0]] = seeds[seeds > 0]
+    return np.where(body, owner_of[nearest], 0).astype(np.int32)
