@@ -1,136 +1,136 @@
-"""What a delivery says. Pure: no database, no clock.
+"""What a delivery of CVAT means. Pure functions over the event's JSON; both of CVAT's dialects.
 
-CVAT has had three dialects of ``update`` events, told apart by what the payload holds:
-
-- ``before_update`` with the old values (up to 2.7x); after every annotation save it holds ``updated_date`` alone;
-- ``changes`` beside or instead of it (2.73);
-- neither (since cvat-ai/cvat#11104): what changed can only be found by comparing with what is known.
-
-``before_update`` also shows false changes of ``jobs`` and ``issues``, so only ``state`` and ``stage`` count.
+CVAT fires ``update:*`` on every save, also of annotations, so a state is never acted on: only a transition is, which
+``before_update`` (CVAT up to 2.72) or ``changes`` (from 2.73) names. Facts: CVAT's ``apps/webhooks/signals.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any
 
-from resources.inbox.model import JobState
-
-TELLING = frozenset({"state", "stage", "status", "assignee"})
+TELLING = {"state", "stage", "assignee"}
+"""Fields of a job whose change is a transition."""
+RESOURCES = (
+    "job",
+    "task",
+    "project",
+    "issue",
+    "comment",
+    "organization",
+    "membership",
+    "invitation",
+    "request",
+    "webhook",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
-    """CVAT asks whether anybody listens."""
+class JobState:
+    """A CVAT job as last known. ``type`` is ``annotation``, ``ground_truth`` or ``consensus_replica``."""
+
+    job_id: int
+    task_id: int
+    type: str
+    state: str
+    stage: str
+    assignee: str | None
+    updated_date: datetime
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
-    """Nothing that a review depends on; ``reason`` says why."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class JobTransition:
-    """A job was made, changed or deleted.
+class Meaning:
+    """What a delivery tells.
 
     Attributes:
-        changed: names of the fields that changed; ``None`` when the dialect does not tell.
+        job: the job's state, when the delivery is a transition of a job.
+        noise: why the delivery tells nothing, otherwise.
     """
 
-    kind: Literal["create", "update", "delete"]
-    job: JobState
-    changed: frozenset[str] | None = None
-
-    @property
-    def state_changed(self) -> bool:
-        """Whether the delivery itself proves that the state changed."""
-        return self.changed is not None and "state" in self.changed
+    job: JobState | None
+    noise: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskTransition:
-    """A task changed its status or was deleted, or somebody asks by hand to have it collected again."""
-
-    kind: Literal["update", "delete", "ask"]
-    task_id: int
-    status: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """Not readable; ``reason`` says what is wrong, for the one who looks at the dead letter."""
-
-    reason: str
-
-
-Meaning = Ping | Noise | JobTransition | TaskTransition | Unknown
-
-
-def interpret(event: str, body: Mapping[str, Any]) -> Meaning:
-    """The meaning of a delivery with this event name and parsed body."""
+def interpret(event: str, body: dict[str, Any]) -> Meaning:
+    """Tell a transition of a job from everything else."""
     if event == "ping":
-        return Ping()
-    action, _, kind = event.partition(":")
-    try:
-        if not event:
-            return _asked_by_hand(body)
-        if kind == "job" and action in ("create", "update", "delete"):
-            return _job(action, body)  # type: ignore[arg-type]
-        if kind == "task" and action in ("update", "delete"):
-            return _task(action, body)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        return Unknown(f"{event or 'a body without event'} is not as CVAT documents it: {type(error).__name__} {error}")
-    if action in ("create", "update", "delete", "completed") and kind:
-        return Noise(f"{event} does not matter for a review")
-    return Unknown(f"no such event in CVAT: {event[:60]!r}")
+        return Meaning(None, "ping")
+    if event not in ("update:job", "create:job"):
+        return Meaning(None, f"{event} tells nothing about the state of a job")
+    if event == "update:job" and not changed_fields(body) & TELLING:
+        return Meaning(None, "a save without a change of state, stage or assignee")
+    job = job_state(body.get("job"))
+    return Meaning(job, None) if job else Meaning(None, "the job in the payload cannot be read")
 
 
-def changed_fields(body: Mapping[str, Any]) -> frozenset[str] | None:
-    """Names of the changed fields, in either dialect that tells them; ``None`` when the payload does not tell."""
-    told = [body[name] for name in ("changes", "before_update") if body.get(name)]
-    if not told:
+def changed_fields(body: dict[str, Any]) -> set[str]:
+    """Names of the fields an update changed, in either dialect."""
+    changes = body.get("changes")
+    before = body.get("before_update")
+    names: set[str] = set(before) if isinstance(before, dict) else set()
+    if isinstance(changes, dict):
+        names |= set(changes)
+    elif isinstance(changes, list):
+        names |= {str(item.get("field", item)) if isinstance(item, dict) else str(item) for item in changes}
+    return names
+
+
+def job_state(job: Any) -> JobState | None:
+    """A job out of CVAT's JSON (webhook or REST), ``None`` when it is not one."""
+    if not isinstance(job, dict) or not {"id", "task_id", "state", "updated_date"} <= set(job):
         return None
-    names: set[str] = set()
-    for changes in told:
-        if isinstance(changes, Mapping):
-            names.update(str(name) for name, value in changes.items() if not _same(value))
-        else:
-            names.update(str(item["field"] if isinstance(item, Mapping) else item) for item in changes)
-    return frozenset(names)
+    assignee = job.get("assignee")
+    try:
+        return JobState(
+            job_id=int(job["id"]),
+            task_id=int(job["task_id"]),
+            type=str(job.get("type") or "annotation"),
+            state=str(job["state"]),
+            stage=str(job.get("stage") or "annotation"),
+            assignee=assignee.get("username") if isinstance(assignee, dict) else None,
+            updated_date=parse_date(str(job["updated_date"])),
+            url=str(job.get("url") or ""),
+        )
+    except (TypeError, ValueError):
+        return None
 
 
-def _same(change: Any) -> bool:
-    """A change told as a pair of equal values."""
-    if isinstance(change, Mapping):
-        for old, new in (("old", "new"), ("from", "to")):
-            if old in change and new in change:
-                return bool(change[old] == change[new])
-    return False
+def parse_date(text: str) -> datetime:
+    """An ISO date of CVAT as aware UTC."""
+    date = datetime.fromisoformat(text)
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def _job(action: Literal["create", "update", "delete"], body: Mapping[str, Any]) -> Meaning:
-    changed = changed_fields(body) if action == "update" else None
-    if changed is not None and not changed & TELLING:
-        return Noise(f"only {', '.join(sorted(changed))} changed")
-    return JobTransition(action, JobState.from_cvat(body["job"]), changed)
+def dedupe_key(body: dict[str, Any]) -> str:
+    """What makes a delivery the same event, whatever the order of its keys or the number of its sendings.
+
+    CVAT sends no event id. The webhook, the event, the resource with its ``updated_date`` (microseconds) and what
+    changed identify it; a redelivery comes from a database column that reorders keys.
+    """
+    event = str(body.get("event"))
+    kind = next((name for name in RESOURCES if isinstance(body.get(name), dict)), None)
+    resource = body[kind] if kind else {}
+    identity = {
+        "webhook": body.get("webhook_id"),
+        "event": event,
+        "kind": kind,
+        "id": resource.get("id"),
+        "updated": resource.get("updated_date"),
+        "before": body.get("before_update"),
+        "changes": body.get("changes"),
+    }
+    if kind is None or resource.get("updated_date") is None:
+        identity["body"] = body  # nothing says when; the whole content must be the same
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _task(action: str, body: Mapping[str, Any]) -> Meaning:
-    task = body["task"]
-    if action == "delete":
-        return TaskTransition("delete", int(task["id"]))
-    changed = changed_fields(body)
-    if changed is None or "status" not in changed:
-        what = ", ".join(sorted(changed)) if changed else "nothing told"
-        return Noise(f"the task's status did not change ({what})")
-    return TaskTransition("update", int(task["id"]), str(task["status"]))
-
-
-def _asked_by_hand(body: Mapping[str, Any]) -> Meaning:
-    """Bodies such as ``{"task_id": 123}``, which users of the old bridge posted to trigger it."""
-    if isinstance(body.get("task_id"), int):
-        return TaskTransition("ask", int(body["task_id"]))
-    return Unknown("the body has neither an event nor a task_id")
+def task_and_job(body: dict[str, Any]) -> tuple[int | None, int | None]:
+    """Ids of the task and the job a delivery is about, where it says."""
+    job, task = body.get("job"), body.get("task")
+    if isinstance(job, dict):
+        return job.get("task_id"), job.get("id")
+    return (task.get("id") if isinstance(task, dict) else None), None
