@@ -1,10 +1,9 @@
 """``images/clean``: the rectified picture with the lattice removed; the mask of invented pixels is kept beside it."""
 
-from __future__ import annotations
+from typing import Any
 
 import dagster as dg
 import numpy as np
-from labels.survey import SurveyConfig
 
 from assets.common.metadata import stage_result
 from assets.common.names import TEAM_VISION
@@ -13,9 +12,10 @@ from assets.common.pictures import load_rgb, save_jpeg, save_png
 from assets.common.stage import Done, StageResult, Work, run_stage, shapes_by_image
 from assets.lattice import GATE as LATTICE
 from assets.rectified import STAGE as RECTIFIED
-from inference.removal import MODEL, estimate_string_width, lattice_mask, remove_lattice
+from inference.removal import MODELS, measured_mask, remove_lattice
 from labels.lattice import load_topology
 from labels.manifest import Status
+from labels.survey import SurveyConfig
 from resources.settings import Settings
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
@@ -58,8 +58,7 @@ def clean(tables: BatchTables, survey: SurveyConfig, batch: str, threads: int = 
             return Done(status=Status.SKIPPED, reason=skipped[work.image_id], extra=dict(work.source.extra))
         image = load_rgb(tables, work.source)
         nodes = np.array(work.params["nodes"]).reshape(-1, 2)
-        width = survey.lattice.string_width_px or estimate_string_width(image, nodes, topology)
-        mask = lattice_mask(nodes, topology, image.shape[0], width)
+        mask = measured_mask(image, nodes, topology, work.params["outside"], survey.lattice.string_width_px)
         sha256, uri = save_jpeg(
             tables, "clean", remove_lattice(image, mask, survey.removal.method, survey.removal.radius)
         )
@@ -69,7 +68,6 @@ def clean(tables: BatchTables, survey: SurveyConfig, batch: str, threads: int = 
             "mask_uri": mask_uri,
             "mask_sha256": mask_sha256,
             "inpainted_share": float((mask > 0).mean()),
-            "string_width_px": float(width),
         }
         return Done(sha256, uri, image.shape[1], image.shape[0], extra=extra)
 
@@ -82,6 +80,12 @@ def clean(tables: BatchTables, survey: SurveyConfig, batch: str, threads: int = 
     works = []
     for row in reviewed:
         lattice = shapes.get(row.image_id)
-        params = {"nodes": [float(v) for v in lattice[0].points], **settings} if lattice else {}
+        params: dict[str, Any] = {}
+        if lattice:
+            hidden = set(lattice[0].outside_nodes())
+            outside = [node in hidden for node in topology.node_ids]
+            params = {"nodes": [float(v) for v in lattice[0].points], "outside": outside, **settings}
         works.append(Work(rectified[row.image_id], params))
-    return run_stage(tables, STAGE, batch, works, do, code_version=CODE_VERSION, model=MODEL, threads=threads)
+    return run_stage(
+        tables, STAGE, batch, works, do, code_version=CODE_VERSION, model=MODELS[survey.removal.method], threads=threads
+    )

@@ -3,8 +3,6 @@
 ``corals/proposed`` outlines them with the survey's model; ``corals/review`` and ``corals/reviewed`` are the gate.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 ``corners/proposed`` finds them; ``corners/review`` and ``corners/reviewed`` are the gate.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,7 +84,6 @@ def _find(tables: BatchTables, work: Work) -> Done:
     finding = find_corners(image)
     if finding.points is None:
         return Done(extra={"found": False, "score": 0.0, "defects": finding.defects or ["no frame found"]})
-    defects = [*finding.defects, *check_corners(finding.points, image.shape[1], image.shape[0])]
     shape = Shape(
         work.image_id,
         f"{work.image_id}:corners",
@@ -96,7 +93,7 @@ def _find(tables: BatchTables, work: Work) -> Done:
         score=finding.score,
         model=MODEL,
     )
-    return Done(extra={"found": True, "score": finding.score, "defects": defects}, shapes=[shape])
+    return Done(extra={"found": True, "score": finding.score, "defects": finding.defects}, shapes=[shape])
 
 
 def _label_specs(survey: SurveyConfig) -> list[dict[str, Any]]:

@@ -3,15 +3,11 @@
 ``lattice/proposed`` finds them; ``lattice/review`` and ``lattice/reviewed`` are the gate.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 import numpy as np
-from labels.formats.cvat import lattice_label_spec
-from labels.survey import SurveyConfig
 
 from assets.common.gate import GateSpec
 from assets.common.gate_assets import gate_assets, gate_checks
@@ -23,9 +19,11 @@ from assets.common.stage import Done, StageResult, Work, run_stage
 from assets.rectified import STAGE as RECTIFIED
 from inference.lattice import MODEL, find_lattice
 from inference.selfchecks import check_lattice
+from labels.formats.cvat import lattice_label_spec
 from labels.lattice import load_topology
 from labels.manifest import ManifestRow, Status
 from labels.schema import OUTSIDE, Kind, Shape
+from labels.survey import SurveyConfig
 from resources.settings import Settings
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
@@ -60,9 +58,8 @@ def lattice_proposed(
 
 def propose(tables: BatchTables, survey: SurveyConfig, batch: str, threads: int = 1) -> StageResult:
     """Find the lattice in every rectified picture; pass through when the survey's frames have none."""
-    works = [
-        Work(row, {"topology": survey.lattice.topology}) for row in tables.manifest(RECTIFIED, batch) if row.usable
-    ]
+    params = {"topology": survey.lattice.topology, "string_width_px": survey.lattice.string_width_px}
+    works = [Work(row, params) for row in tables.manifest(RECTIFIED, batch) if row.usable]
     if survey.workflow != "three_stage":
         return run_stage(
             tables,
@@ -89,8 +86,7 @@ def propose(tables: BatchTables, survey: SurveyConfig, batch: str, threads: int 
 def _find(tables: BatchTables, work: Work) -> Done:
     image = load_rgb(tables, work.source)
     topology = load_topology(work.params["topology"])
-    finding = find_lattice(image, topology)
-    defects = [*finding.defects, *check_lattice(finding.nodes, finding.outside, topology, image.shape[0])]
+    finding = find_lattice(image, topology, work.params["string_width_px"])
     outside = [node for node, hidden in zip(topology.node_ids, finding.outside, strict=True) if hidden]
     shape = Shape(
         work.image_id,
@@ -104,7 +100,7 @@ def _find(tables: BatchTables, work: Work) -> Done:
     )
     extra = {
         "score": finding.score,
-        "defects": defects,
+        "defects": finding.defects,
         "filled": len(outside),
         "string_width_px": finding.string_width_px,
     }
@@ -122,7 +118,7 @@ def _check(survey: SurveyConfig, row: ManifestRow, shapes: Sequence[Shape]) -> l
         return [f"{len(shapes)} lattices where one is expected: keep one in CVAT and complete the job again"]
     hidden = set(shapes[0].outside_nodes())
     outside = np.array([node in hidden for node in topology.node_ids])
-    return check_lattice(np.array(shapes[0].xy()), outside, topology, row.width or 0)
+    return check_lattice(np.array(shapes[0].xy()), topology, row.width or 0, outside)
 
 
 GATE = GateSpec(

@@ -3,8 +3,6 @@
 Every file of the offer gets exactly one row: accepted + quarantined + duplicates = files offered.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """``images/rectified``: each photo warped to a square by its four reviewed corners, with the homography kept."""
 
-from __future__ import annotations
-
 import dagster as dg
 from labels.survey import SurveyConfig
 

@@ -70,7 +70,7 @@ def _shape_defects(quad: NDArray[np.float64], width: int, height: int) -> list[s
         defects.append(f"the frame's shortest side is {min(top, right, bottom, left):.0f} px, under {MIN_SIDE_PX}")
     aspect = (top + bottom) / (left + right)
     if not 1 / MAX_ASPECT <= aspect <= MAX_ASPECT:
-        defects.append(f"the frame is {aspect:.2f} times as wide as high: expected a square (1/{MAX_ASPECT} to {MAX_ASPECT})")
+        defects.append(f"the frame is {aspect:.2f} times as wide as high: expected about 1 (at most {MAX_ASPECT})")
     for names, a, b in (("top and bottom", top, bottom), ("left and right", left, right)):
         if max(a, b) > MAX_OPPOSITE * min(a, b):
             defects.append(f"{names} sides differ too much ({a:.0f} and {b:.0f} px)")
@@ -116,9 +116,10 @@ def check_lattice(
     if outside is not None and (share := float(np.asarray(outside, bool).mean())) > MAX_MISSING_SHARE:
         defects.append(f"no string was seen at {share:.0%} of the nodes, over {MAX_MISSING_SHARE:.0%}")
     if residual_px is not None:
-        far = np.asarray(residual_px, float) * 1920 / side_px > MAX_RESIDUAL_PX
+        far = np.asarray(residual_px, np.float64).reshape(-1) * 1920 / side_px > MAX_RESIDUAL_PX
         if far.any():
-            defects.append(f"{_named(topology, far)} over {MAX_RESIDUAL_PX * side_px / 1920:.0f} px from the fitted lattice")
+            limit = MAX_RESIDUAL_PX * side_px / 1920
+            defects.append(f"{_named(topology, far)} over {limit:.0f} px from the fitted lattice")
     return defects
 
 
@@ -145,7 +146,7 @@ def _order_on_strings(points: NDArray[np.float64], topology: LatticeTopology) ->
     return [f"{_named(topology, wrong)} out of order or badly spaced along their string"] if wrong.any() else []
 
 
-def _named(topology: LatticeTopology, which: NDArray[np.bool_], most: int = 4) -> str:
+def _named(topology: LatticeTopology, which: NDArray[np.bool_] | np.bool_, most: int = 4) -> str:
     ids = [topology.node_ids[i] for i in np.flatnonzero(which)]
     shown = ", ".join(ids[:most]) + (f" and {len(ids) - most} more" if len(ids) > most else "")
     return f"node{'s' if len(ids) > 1 else ''} {shown}"

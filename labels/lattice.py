@@ -15,6 +15,8 @@ import yaml
 from numpy.typing import NDArray
 
 DEFAULT_LATTICE = "criobe-117"
+MAX_STRINGS = 50
+"""Per direction; more is a typing error, and each crossing becomes a point that a person has to look at."""
 
 
 class LatticeError(ValueError):
@@ -74,14 +76,20 @@ def _from_grid(data: dict, origin: str) -> LatticeTopology:
     try:
         rows, columns = int(grid["rows"]), int(grid["columns"])
         missing = {(int(r), int(c)) for r, c in grid.get("missing", [])}
-    except (KeyError, TypeError, ValueError) as error:
+        margin = None if grid.get("margin") is None else float(grid["margin"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LatticeError(
-            f"{origin}: grid needs whole numbers 'rows' and 'columns', and 'missing' as [row, column] pairs"
+            f"{origin}: grid needs whole numbers 'rows' and 'columns', 'missing' as [row, column] pairs, and 'margin' "
+            "as a share of the side"
         ) from error
-    if rows < 2 or columns < 2:
-        raise LatticeError(f"{origin}: a grid needs at least 2 rows and 2 columns")
-    ys = _positions(rows, grid.get("margin"))
-    xs = _positions(columns, grid.get("margin"))
+    if not (2 <= rows <= MAX_STRINGS and 2 <= columns <= MAX_STRINGS):
+        raise LatticeError(f"{origin}: a grid needs 2 to {MAX_STRINGS} rows and columns, got {rows} x {columns}")
+    if margin is not None and not 0 <= margin < 0.5:
+        raise LatticeError(f"{origin}: margin must be a share of the side from 0 to under 0.5, got {margin}")
+    foreign = sorted(cell for cell in missing if not (1 <= cell[0] <= rows and 1 <= cell[1] <= columns))
+    if foreign:
+        raise LatticeError(f"{origin}: missing cell {list(foreign[0])} is not in the {rows} x {columns} grid")
+    ys, xs = _positions(rows, margin), _positions(columns, margin)
     cells = [(r, c) for r in range(rows) for c in range(columns) if (r + 1, c + 1) not in missing]
     index = {cell: i for i, cell in enumerate(cells)}
     strings, ends = [], []
@@ -91,6 +99,8 @@ def _from_grid(data: dict, origin: str) -> LatticeTopology:
     for c in range(columns):
         strings.append(tuple(index[r, c] for r in range(rows) if (r, c) in index))
         ends.append([[xs[c], 0.0], [xs[c], 1.0]])
+    if min(map(len, strings)) < 2:
+        raise LatticeError(f"{origin}: a string with fewer than two nodes: leave fewer cells out, or use 'nodes'")
     unit = np.array([[xs[c], ys[r]] for r, c in cells])
     ids = tuple(str(i + 1) for i in range(len(cells)))
     return LatticeTopology(str(data["name"]), ids, np.array(cells), unit, tuple(strings), np.array(ends))
@@ -98,24 +108,29 @@ def _from_grid(data: dict, origin: str) -> LatticeTopology:
 
 def _positions(count: int, margin: float | None) -> list[float]:
     # Without a margin the strings stand in the middle of equal cells, as on CRIOBE's frame (pitch 9.04 of 100).
-    first = 0.5 / count if margin is None else float(margin)
+    first = 0.5 / count if margin is None else margin
     step = (1 - 2 * first) / (count - 1)
     return [first + step * i for i in range(count)]
 
 
 def _from_nodes(data: dict, origin: str) -> LatticeTopology:
     nodes, strings = data["nodes"], data.get("strings")
-    if not isinstance(nodes, dict) or not strings:
+    if not isinstance(nodes, dict) or not isinstance(strings, list) or not all(isinstance(s, list) for s in strings):
         raise LatticeError(f"{origin}: 'nodes' must map an id to [x, y], and 'strings' must list ids")
     ids = tuple(str(node) for node in nodes)
     index = {node: i for i, node in enumerate(ids)}
-    unit = np.array(list(nodes.values()), dtype=float)
-    if unit.shape != (len(ids), 2) or unit.min() < 0 or unit.max() > 1:
+    try:
+        unit = np.array(list(nodes.values()), dtype=float)
+    except (TypeError, ValueError):
+        unit = np.empty(0)
+    if not ids or unit.shape != (len(ids), 2) or not ((unit >= 0) & (unit <= 1)).all():
         raise LatticeError(f"{origin}: node positions must be [x, y] between 0 and 1")
     try:
         joined = tuple(tuple(index[str(node)] for node in string) for string in strings)
     except KeyError as error:
         raise LatticeError(f"{origin}: a string names node {error}, which 'nodes' does not have") from error
+    if not joined or min(map(len, joined)) < 2:
+        raise LatticeError(f"{origin}: every string must join at least two nodes")
     xs = sorted({round(float(x), 4) for x in unit[:, 0]})
     ys = sorted({round(float(y), 4) for y in unit[:, 1]})
     cells = np.array([[ys.index(round(float(y), 4)), xs.index(round(float(x), 4))] for x, y in unit])

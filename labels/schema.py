@@ -6,6 +6,7 @@ photo) for corners, rectified for the lattice, clean for corals. Pixel centres h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
@@ -143,6 +144,13 @@ def label_defects(shapes: Sequence[Shape], labels: set[str], sizes: dict[str, tu
             defects.append(f"{where}: label {shape.label!r} is not in the taxonomy")
         if len(shape.points) % 2 or len(shape.points) < least[Kind(shape.kind)]:
             defects.append(f"{where}: {len(shape.points)} coordinates are too few for a {shape.kind}")
+        if any(len(hole) % 2 or len(hole) < 6 for hole in shape.holes):
+            defects.append(f"{where}: a hole of fewer than three points")
+        if shape.score is not None and not 0 <= shape.score <= 1:
+            defects.append(f"{where}: score {shape.score} is not between 0 and 1")
+        if not all(math.isfinite(v) for ring in (shape.points, *shape.holes) for v in ring):
+            defects.append(f"{where}: coordinates that are no numbers")
+            continue
         if shape.kind == Kind.MASK and not shape.rle:
             defects.append(f"{where}: a mask without run lengths")
         if shape.image_id not in sizes:

@@ -34,6 +34,8 @@ def homography_from_points(source: ArrayLike, target: ArrayLike) -> Points:
     src, dst = np.asarray(source, float).reshape(-1, 2), np.asarray(target, float).reshape(-1, 2)
     if len(src) != len(dst) or len(src) < 4:
         raise ValueError(f"a homography needs at least 4 pairs of points, got {len(src)} and {len(dst)}")
+    if not (np.isfinite(src).all() and np.isfinite(dst).all()):
+        raise ValueError("a homography needs points with finite coordinates")
     t_src, t_dst = _normalising(src), _normalising(dst)
     a, b = apply_homography(t_src, src), apply_homography(t_dst, dst)
     rows = []
@@ -43,7 +45,10 @@ def homography_from_points(source: ArrayLike, target: ArrayLike) -> Points:
     _, singular, vt = np.linalg.svd(np.array(rows))
     if singular[7] < 1e-9 * singular[0]:
         raise ValueError("the points lie on a line, so no homography is defined")
-    matrix = np.linalg.inv(t_dst) @ vt[-1].reshape(3, 3) @ t_src
+    core = vt[-1].reshape(3, 3)
+    if abs(np.linalg.det(core)) < 1e-9:  # the targets lie on a line: the whole picture would be folded onto it
+        raise ValueError("the target points lie on a line, so no homography is defined")
+    matrix = np.linalg.inv(t_dst) @ core @ t_src
     return matrix / matrix[2, 2]
 
 

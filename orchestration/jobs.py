@@ -1,7 +1,5 @@
 """Jobs: one from each gate to the next, the release, and the housekeeping jobs. One process each (``in_process``)."""
 
-from __future__ import annotations
-
 import dagster as dg
 from resources.cvat import CvatClient
 from resources.inbox import Inbox

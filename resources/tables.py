@@ -7,12 +7,11 @@ pictures ``images/<stage>/<sha256>.<ext>``. Pictures and labels are written befo
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Sequence
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from labels.formats.parquet import bytes_to_table, table_to_bytes
 from labels.manifest import ManifestRow, rows_to_table, table_to_rows
 from labels.schema import Shape, shapes_to_table, table_to_shapes
 from resources.object_store import MissingObjectError, ObjectStore
@@ -105,12 +104,10 @@ class BatchTables:
             data = self.store.get(key)
         except MissingObjectError as error:
             raise NotMadeYetError(f"{stage} of batch {batch} has not been made: materialize {stage} first") from error
-        return pq.read_table(io.BytesIO(data))
+        return bytes_to_table(data, origin=self.store.uri(key))
 
     def _put_table(self, key: str, table: pa.Table) -> str:
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
-        self.store.put(key, buffer.getvalue())
+        self.store.put(key, table_to_bytes(table))
         return self.store.uri(key)
 
 

@@ -1,7 +1,5 @@
 """The ``failures`` sensor: tells people about every run that failed for good."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.common.names import TAG_BATCH

@@ -1,7 +1,5 @@
 """The ``releases`` sensor: starts the run of a release that a person has asked for (``reefline release``)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg

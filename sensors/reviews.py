@@ -4,8 +4,6 @@ The inbox row's state is the truth; the cursor is for people. The run key carrie
 review that is reopened and finished again gets a new run, and one delivery never gets two.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ Level-triggered: every batch that was cut but has no ``images/raw`` yet is asked
 makes that one run. So a crash between cutting, adding the partition and asking for the run loses nothing.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

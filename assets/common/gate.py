@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labels.formats.cvat import from_cvat, to_cvat
+from labels.formats.cvat import UNPLACED, from_cvat, to_cvat
 from labels.quadrats import safe_name
 from labels.survey import GatePolicy, SurveyConfig
 from resources.cvat import CvatClient, Picture, ReviewTask
@@ -23,6 +24,8 @@ from assets.common.stage import Done, PictureError, StageResult, Work, run_stage
 from labels.manifest import ManifestRow, Status
 from labels.schema import Shape
 from resources.tables import BatchTables
+
+logger = logging.getLogger("reefline.gate")
 
 CODE_VERSION = "1"
 
@@ -224,6 +227,8 @@ def _answers(
     image_of = {frame: image_id for image_id, name in names.items() for frame in [task.frames[name]]}
     pushed = [s for row in asked for s in proposed.get(row.image_id, [])]
     shapes, defects = from_cvat(task, image_of, pushed)
+    for defect in defects.pop(UNPLACED, []):
+        logger.warning("%s: %s", task_name(batch, spec.gate), defect)
     return shapes_by_image(shapes), defects
 
 

@@ -1,7 +1,5 @@
 """The two assets that every gate has, ``<gate>/review`` and ``<gate>/reviewed``, and their checks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import dagster as dg

@@ -60,21 +60,21 @@ def test_a_picture_without_a_frame_gives_no_corners_and_a_reason(picture: np.nda
 
 def _drawn_frame(size: int, quad: np.ndarray, bar: tuple[int, int, int], around: int) -> np.ndarray:
     """A frame on smooth reef-like blobs: the opening is the exact quadrilateral ``quad``."""
-    reef = _noise((size, size), size / 120)
+    reef = cv2.resize(_noise((400, 400), 3), (size, size), interpolation=cv2.INTER_CUBIC)
     centre = quad.mean(axis=0)
     outer = centre + (quad - centre) * (1 + around / 100)
     picture = reef.copy()
     cv2.fillConvexPoly(picture, np.round(outer * 256).astype(np.int32), bar, cv2.LINE_AA, 8)
     hole = np.zeros((size, size), np.uint8)
     cv2.fillConvexPoly(hole, np.round(quad * 256).astype(np.int32), 255, cv2.LINE_AA, 8)
-    alpha = hole[:, :, None] / 255.0
-    return np.clip(picture * (1 - alpha) + reef * alpha, 0, 255).astype(np.uint8)
+    alpha = hole[:, :, None] / np.float32(255)
+    return (picture * (1 - alpha) + reef * alpha).astype(np.uint8)
 
 
 QUAD = np.array([[0.21, 0.17], [0.80, 0.20], [0.83, 0.82], [0.16, 0.79]])
 
 
-@pytest.mark.parametrize("size", [800, 2000, 4000, 8000])
+@pytest.mark.parametrize("size", [800, 2000, 6000])
 def test_corners_are_found_at_every_usual_size(size: int) -> None:
     finding = find_corners(_drawn_frame(size, QUAD * size, (30, 32, 36), 14))
     assert finding.points is not None

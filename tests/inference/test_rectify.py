@@ -66,7 +66,7 @@ def test_what_lies_outside_the_photo_is_black() -> None:
     [(np.zeros((4, 2)), 100), (np.zeros((3, 2)), 100), (np.full((4, 2), np.nan), 100), (CORNERS, 1)],
 )
 def test_corners_that_span_nothing_are_refused_with_a_reason(corners: np.ndarray, side: int) -> None:
-    with pytest.raises(ValueError, match="four finite corners|line|at least 2"):
+    with pytest.raises(ValueError, match=r"four finite corners|line|at least 2"):
         rectify(np.zeros((50, 50, 3), np.uint8), corners, side)
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from inference.removal import estimate_string_width, lattice_mask, remove_lattice, string_path
+from inference.removal import estimate_shadow, estimate_string_width, lattice_mask, remove_lattice, string_path
 from labels.lattice import load_topology
 
 SIDE = 480
 
 
 def _reef(side: int = SIDE, seed: int = 0) -> np.ndarray:
-    import cv2
-
     noise = np.random.default_rng(seed).normal(0, 1, (side, side, 3)).astype(np.float32)
     return np.clip(110 + 260 * cv2.GaussianBlur(noise, (0, 0), 6), 0, 255).astype(np.uint8)
 
@@ -55,7 +54,7 @@ def test_the_mask_covers_every_string_from_frame_to_frame() -> None:
         x, y = np.round(share * (SIDE - 1)).astype(int)
         assert mask[y, x] == 255
     covered = (mask > 0).mean()
-    assert 22 * 3 / SIDE * 0.8 < covered < 22 * 8 / SIDE
+    assert 22 * 3 / SIDE * 0.8 < covered < 22 * 9 / SIDE
 
 
 def test_a_wider_string_gives_a_wider_mask_that_holds_the_narrow_one() -> None:
@@ -98,6 +97,29 @@ def test_the_string_width_is_measured(width: int) -> None:
             picture[:, x0 - width // 2 : x0 - width // 2 + width] = 240
         assert x0 <= x1
     assert abs(estimate_string_width(picture, topology.ideal(side), topology) - width) < 0.8
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(8, 11), (-9, 7), (0, 10), (0, 0)])
+def test_the_fall_of_the_shadow_is_measured(dx: int, dy: int) -> None:
+    topology, side, width = load_topology(), 1200, 4.0
+    picture = _reef(side).astype(np.float32)
+    strings = lattice_mask(topology.ideal(side), topology, side, width - 3) > 0
+    shadow = np.roll(strings, (dy, dx), (0, 1))
+    if dx or dy:
+        picture[shadow] *= 0.6
+    picture[strings] = 240
+    found = estimate_shadow(picture.astype(np.uint8), topology.ideal(side), topology, width)
+    assert np.abs(found - [dx, dy]).max() < 2.5
+
+
+def test_the_mask_reaches_over_the_shadow_without_a_gap() -> None:
+    topology = load_topology("grid-7x7")
+    nodes = topology.ideal(SIDE)
+    mask = lattice_mask(nodes, topology, SIDE, 2.0, shadow_px=(9.0, 12.0))
+    x, y = np.round((nodes[0] + nodes[1]) / 2).astype(int)
+    assert (mask[y - 1 : y + 13, x] == 255).all()
+    assert mask[y + 20, x] == 0
+    assert mask[y - 6, x] == 0
 
 
 def test_without_strings_the_width_falls_back_to_a_thin_line() -> None:

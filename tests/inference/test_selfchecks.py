@@ -54,7 +54,7 @@ def test_corners_numbered_from_another_corner_say_so(turns: int) -> None:
         (SQUARE[::-1], "anticlockwise"),
         (SQUARE[[0, 2, 1, 3]], "not form a convex"),
         (np.zeros((4, 2)), "not form a convex"),
-        (SQUARE + [300, 0], "outside the picture"),
+        (SQUARE + np.array([300, 0]), "outside the picture"),
         (SQUARE * 0.2, "of the picture, under"),
         (SQUARE * [1, 0.4], "times as wide as high"),
         (np.array([[400.0, 80], [600, 80], [900, 880], [100, 880]]), "top and bottom sides differ"),
@@ -82,7 +82,7 @@ def test_two_swapped_nodes_are_named(first: int, second: int) -> None:
 
 def test_a_lattice_slipped_by_a_cell_is_named() -> None:
     topology = load_topology()
-    nodes = topology.ideal(1920) + [pitch_px(topology, 1920), 0]
+    nodes = topology.ideal(1920) + np.array([pitch_px(topology, 1920), 0])
     assert any("half a cell" in defect for defect in check_lattice(nodes, topology, 1920))
 
 

@@ -1,0 +1,186 @@
+"""The fields of a survey file. Each has a description: they make the JSON Schema that editors check the file with."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from labels.lattice import DEFAULT_LATTICE
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
+
+
+class Workflow(StrEnum):
+    """Which gates the pictures pass: with strings, without strings, already straight and clean."""
+
+    THREE_STAGE = "three_stage"
+    TWO_STAGE = "two_stage"
+    ONE_STAGE = "one_stage"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_not_blank)]
+
+
+def _has_placeholders(pattern: str) -> str:
+    found = set(re.findall(r"{(\w*)}", pattern))
+    unknown = sorted(found - {"site", "year", "date", "quadrat", "any"})
+    if unknown:
+        raise ValueError(
+            f"unknown placeholder {{{unknown[0]}}}: use {{site}}, {{year}}, {{date}}, {{quadrat}}, {{any}}"
+        )
+    if not {"site", "quadrat"} <= found or not {"year", "date"} & found:
+        raise ValueError("must hold {site}, {quadrat} and one of {year}, {date}")
+    return pattern
+
+
+class Photos(_Part):
+    """Where the photos lie, and when an upload counts as complete."""
+
+    folder: Text = Field(
+        description="Folder with the photos: a path (relative to the folder of the survey files) or s3://bucket/prefix."
+    )
+    ready: Literal["marker", "settled"] = Field(
+        "settled",
+        description="When the upload is complete: 'settled' = no file changed for settle_minutes; "
+        "'marker' = a file named _READY lies in the folder.",
+    )
+    settle_minutes: float = Field(
+        10, ge=0, le=10080, description="Minutes without a change after which an upload counts as complete."
+    )
+
+
+class Frame(_Part):
+    """The frame on the reef, and the picture that is made of it."""
+
+    side_cm: float = Field(100, gt=0, le=1000, description="Inner side of the square frame, in centimetres.")
+    rectified_px: int = Field(1920, ge=256, le=4096, description="Side of the straightened picture, in pixels.")
+
+
+class Lattice(_Part):
+    """The strings in the frame (workflow three_stage)."""
+
+    topology: Text = Field(
+        DEFAULT_LATTICE, description="Name of a shipped lattice (criobe-117, grid-7x7, cross) or path of a YAML file."
+    )
+    string_width_px: float | None = Field(
+        None, gt=0, le=200, description="Width of the strings in the straightened picture, in pixels; empty = measured."
+    )
+
+
+class Models(_Part):
+    """The models that propose labels."""
+
+    corals: Text = Field(
+        "demo-corals", description="Coral segmentation model, as 'name' (the promoted version) or 'name@version'."
+    )
+
+
+class Removal(_Part):
+    """How the strings are taken out of the picture (workflow three_stage)."""
+
+    method: Literal["telea", "ns"] = Field(
+        "telea", description="OpenCV inpainting: 'telea' = fast marching, 'ns' = Navier-Stokes."
+    )
+    radius: float = Field(3, gt=0, le=50, description="Inpainting radius, in pixels of the straightened picture.")
+
+
+class GatePolicy(_Part):
+    """Which pictures a person sees at a gate."""
+
+    policy: Literal["always", "when_doubtful", "never"] = Field(
+        "always",
+        description="'always' = every picture goes to CVAT; 'when_doubtful' = those that fail a self-check or score "
+        "under min_score; 'never' = none.",
+    )
+    min_score: float = Field(
+        0.8, ge=0, le=1, description="With 'when_doubtful': pictures whose proposal scores lower go to CVAT (0 to 1)."
+    )
+
+
+class Gates(_Part):
+    """The points where people may review."""
+
+    corners: GatePolicy = Field(default_factory=GatePolicy, description="Gate 1: the four corners of the frame.")
+    lattice: GatePolicy = Field(default_factory=GatePolicy, description="Gate 2: the crossings of the strings.")
+    corals: GatePolicy = Field(default_factory=GatePolicy, description="Gate 3: the outlines of the colonies.")
+
+
+class Cvat(_Part):
+    """How the work appears in CVAT."""
+
+    organization: str | None = Field(None, description="Short name of the CVAT organization; empty = personal space.")
+    job_size: int | None = Field(
+        None, ge=1, le=500, description="Pictures per CVAT job; empty = the whole batch is one job."
+    )
+    assignees: list[Text] = Field(
+        default_factory=list, description="CVAT user names; jobs are handed out to them in turn. Empty = nobody."
+    )
+    subset: str | None = Field(None, description="CVAT subset of the tasks, for example 'train'; empty = none.")
+
+
+class Names(_Part):
+    """How site, year and quadrat are read from file names."""
+
+    pattern: Annotated[str, AfterValidator(_has_placeholders)] = Field(
+        "{site}_{year}_{quadrat}",
+        description="What file names (without extension) look like. {site}, {quadrat} and one of {year}, {date} "
+        "(YYYYMMDD); {any} = anything. The default also takes {site}_{quadrat}_{year}.",
+    )
+    sites: dict[str, str] = Field(
+        default_factory=dict, description="Site codes as written in file names, and the full name of each site."
+    )
+
+
+class SurveyConfig(_Part):
+    """A survey: one site-and-date campaign of photo quadrats, and how its pictures become data."""
+
+    name: str = Field(
+        pattern=NAME_PATTERN,
+        description="Short name, part of every batch key: 1 to 40 lower-case letters, digits and dashes.",
+    )
+    title: str = Field("", description="Title for people and for the citation of releases.")
+    photos: Photos = Field(description="Where the photos lie.")
+    batch_size: int = Field(250, ge=1, le=500, description="Photos per batch, the unit of work and of CVAT tasks.")
+    workflow: Workflow = Field(
+        Workflow.THREE_STAGE,
+        description="'three_stage' = corners, strings, corals; 'two_stage' = a frame without strings; 'one_stage' = "
+        "pictures that are already straight and clean.",
+    )
+    frame: Frame = Field(default_factory=Frame, description="The frame on the reef.")
+    lattice: Lattice = Field(default_factory=Lattice, description="The strings in the frame.")
+    taxonomy: Text = Field(
+        "criobe-finegrained",
+        description="Name of a shipped taxonomy (criobe-finegrained, criobe-extended, criobe-families, agnostic, "
+        "demo-reef) or path of a YAML file.",
+    )
+    models: Models = Field(default_factory=Models, description="The models that propose labels.")
+    removal: Removal = Field(default_factory=Removal, description="How the strings are taken out.")
+    gates: Gates = Field(default_factory=Gates, description="The points where people may review.")
+    cvat: Cvat = Field(default_factory=Cvat, description="How the work appears in CVAT.")
+    names: Names = Field(default_factory=Names, description="How file names are read.")
+    license: Text = Field("CC-BY-4.0", description="Licence of the published data, as an SPDX identifier.")
+    citation: str | None = Field(
+        None, description="How releases of this survey are to be cited; empty = made of title."
+    )
+    allow_unsigned_webhooks: bool = Field(
+        False, description="Accept webhooks without a signature. Only for development; never where others can reach it."
+    )
+
+
+def survey_json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of survey files, for editors."""
+    schema = SurveyConfig.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "reefline survey file", **schema}

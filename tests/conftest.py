@@ -1,0 +1,18 @@
+"""Fixtures of all rooms."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("reefline", deadline=None)  # a busy machine is no failure
+settings.load_profile("reefline")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared reference data beside the repository; tests that need it are skipped without it."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"needs the reference data in {folder.name}/ beside the repository, which is not there")
+    return folder
