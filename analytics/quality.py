@@ -160,7 +160,7 @@ def geometry(shape: Shape) -> BaseGeometry:
 def compare_skeletons(proposed: Sequence[Shape], reviewed: Sequence[Shape]) -> dict[str, Any]:
     """How far people moved nodes, in pixels: over all nodes, and the worst pictures first."""
     before = {s.image_id: s for s in proposed if s.kind == Kind.SKELETON}
-    pictures = []
+    pictures: list[dict[str, Any]] = []
     moved: list[NDArray[np.float64]] = []
     for shape in reviewed:
         known = before.get(shape.image_id)
@@ -170,7 +170,7 @@ def compare_skeletons(proposed: Sequence[Shape], reviewed: Sequence[Shape]) -> d
         moved.append(distance)
         worst = {"rms_px": float(np.sqrt((distance**2).mean())), "max_px": float(distance.max())}
         pictures.append({"image_id": shape.image_id, **worst, "moved": int((distance > 0.5).sum())})
-    pictures.sort(key=lambda p: -p["max_px"])
+    pictures.sort(key=lambda p: p["max_px"], reverse=True)
     every = np.concatenate(moved) if moved else np.zeros(0)
     return {
         "pictures": len(pictures),

@@ -8,11 +8,6 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-from inference.registry import ModelRegistry
-from inference.segmentation import segment
-from labels.formats.cvat import taxonomy_label_specs
-from labels.survey import SurveyConfig
-from labels.taxonomy import load_taxonomy
 
 from assets.clean import STAGE as CLEAN
 from assets.common.gate import GateSpec
@@ -22,8 +17,13 @@ from assets.common.names import POOL_GPU, TEAM_VISION, Gate
 from assets.common.partitions import BATCHES
 from assets.common.pictures import load_rgb
 from assets.common.stage import Done, StageResult, Work, run_stage
+from inference.registry import ModelRegistry
+from inference.segmentation import segment
+from labels.formats.cvat import taxonomy_label_specs
 from labels.manifest import ManifestRow
 from labels.schema import Kind, Shape
+from labels.survey import SurveyConfig
+from labels.taxonomy import load_taxonomy
 from resources.settings import Settings
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
@@ -53,7 +53,10 @@ def corals_proposed(
     batch = context.partition_key
     survey = surveys.of_batch(batch)
     result = propose(tables, survey, batch, models, settings.worker_threads)
-    counts = {"colonies": len(result.shapes), "model": models.reference(survey.models.corals)}
+    counts: dict[str, int | float | str] = {
+        "colonies": len(result.shapes),
+        "model": models.reference(survey.models.corals),
+    }
     return stage_result(result, tables, counts)
 
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-from labels.formats.cvat import corner_label_spec
-from labels.survey import SurveyConfig
 
 from assets.common.gate import GateSpec
 from assets.common.gate_assets import gate_assets, gate_checks
@@ -22,8 +20,10 @@ from assets.raw import STAGE as RAW
 from assets.raw import accepted
 from inference.corners import MODEL, find_corners
 from inference.selfchecks import check_corners
+from labels.formats.cvat import corner_label_spec
 from labels.manifest import ManifestRow, Status
 from labels.schema import Kind, Shape
+from labels.survey import SurveyConfig
 from resources.settings import Settings
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables

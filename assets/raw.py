@@ -13,16 +13,16 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 import dagster as dg
-from inference.decode import UndecodableImage, decode
-from labels.quadrats import parse_quadrat_name
-from labels.survey import SurveyConfig
 
 from assets.common.metadata import stage_result
 from assets.common.names import TEAM_FIELD
 from assets.common.partitions import BATCHES
 from assets.common.pictures import save_jpeg
 from assets.common.stage import Done, PictureError, StageResult, Work, run_stage
+from inference.decode import UndecodableImage, decode
 from labels.manifest import ManifestRow, Status
+from labels.quadrats import parse_quadrat_name
+from labels.survey import SurveyConfig
 from resources.offers import Offer, claim, read_offer
 from resources.settings import Settings
 from resources.surveys import PhotoSource, SurveyCatalog
@@ -32,6 +32,8 @@ logger = logging.getLogger("reefline.raw")
 
 STAGE = "images/raw"
 CODE_VERSION = "1"
+EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif", "HEIF": "heic", "JPEG2000": "jp2"}
+"""Usual file name endings of formats whose name is not one."""
 MIN_SIDE_PX = 64
 """Below this a picture cannot show a frame; it is a thumbnail or a silently truncated file."""
 
@@ -141,7 +143,7 @@ def _accept(tables: BatchTables, survey: SurveyConfig, photos: PhotoSource, work
     if min(picture.width, picture.height) < MIN_SIDE_PX:
         tables.put_image("quarantine", data, "bin")
         raise PictureError(f"{path}: {picture.width}x{picture.height} px is too small for a photo quadrat")
-    original, original_uri = tables.put_image("raw", data, picture.format.lower())
+    original, original_uri = tables.put_image("raw", data, EXTENSIONS.get(picture.format, picture.format.lower()))
     sha256, uri = (original, original_uri) if picture.is_plain else save_jpeg(tables, "raw", picture.image)
     name, unnamed = parse_quadrat_name(PurePosixPath(path).name, survey.names.pattern, survey.names.sites)
     warnings = [*picture.warnings, *([unnamed] if unnamed else [])]

@@ -1,7 +1,6 @@
 """``images/rectified``: each photo warped to a square by its four reviewed corners, with the homography kept."""
 
 import dagster as dg
-from labels.survey import SurveyConfig
 
 from assets.common.metadata import stage_result
 from assets.common.names import TEAM_VISION
@@ -14,6 +13,7 @@ from assets.raw import accepted
 from inference.rectify import rectify
 from labels.manifest import Status
 from labels.schema import Shape
+from labels.survey import SurveyConfig
 from labels.transforms import Rectification
 from resources.settings import Settings
 from resources.surveys import SurveyCatalog

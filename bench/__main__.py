@@ -31,7 +31,9 @@ def modules() -> list[str]:
 
 def commit() -> str:
     """The commit that is measured, with ``+`` when the tree differs from it."""
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE, check=False)
+    head = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE, check=False
+    )
     dirty = subprocess.run(
         ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results.json"],
         capture_output=True,

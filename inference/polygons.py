@@ -73,7 +73,11 @@ def _outlines(
     shape = Polygon(shell, inner)
     if not shape.is_valid:
         shape = make_valid(shape)
-    parts = [shape] if isinstance(shape, Polygon) else [p for p in getattr(shape, "geoms", []) if isinstance(p, Polygon | MultiPolygon)]
+    parts = (
+        [shape]
+        if isinstance(shape, Polygon)
+        else [p for p in getattr(shape, "geoms", []) if isinstance(p, Polygon | MultiPolygon)]
+    )
     flat = [q for p in parts for q in (p.geoms if isinstance(p, MultiPolygon) else [p])]
     made = []
     for part in flat:

@@ -63,7 +63,10 @@ class ModelRegistry:
         path = self.folder / "models.yaml"
         try:
             entries: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
-            return [ModelCard(**{**entry, "version": str(entry["version"]), "labels": tuple(entry["labels"])}) for entry in entries]
+            return [
+                ModelCard(**{**entry, "version": str(entry["version"]), "labels": tuple(entry["labels"])})
+                for entry in entries
+            ]
         except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
             raise ModelError(f"{path} cannot be read as a model registry: {error}") from error
 

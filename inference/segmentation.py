@@ -37,7 +37,9 @@ class Instance:
 class Segmenter:
     """An ONNX network: ``(1, 3, S, S)`` float32 RGB of 0..1 in; taxon logits (background first) and core logit out."""
 
-    def __init__(self, weights: bytes, labels: tuple[str, ...], input_px: int, reference: str, threads: int = 0) -> None:
+    def __init__(
+        self, weights: bytes, labels: tuple[str, ...], input_px: int, reference: str, threads: int = 0
+    ) -> None:
         """Load the weights on the CPU."""
         import onnxruntime as ort
 
@@ -49,7 +51,7 @@ class Segmenter:
         self.reference = reference
 
     def predict(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities of background and taxa ``(1 + n, s, s)``, and of cores ``(s, s)``, at the network's own size."""
+        """Probabilities of background and taxa ``(1 + n, s, s)``, and of cores ``(s, s)``, at the network's size."""
         small = cv2.resize(image, (self.input_px, self.input_px), interpolation=cv2.INTER_AREA)
         batch = small.astype(np.float32).transpose(2, 0, 1)[None] / 255
         logits = self.session.run(None, {"image": batch})[0][0]

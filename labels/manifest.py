@@ -37,7 +37,7 @@ MANIFEST_SCHEMA = pa.schema(
         pa.field("code_version", pa.string(), nullable=False),
         pa.field("model", pa.string()),
         pa.field("params", pa.string(), nullable=False),
-        pa.field("duration_ms", pa.float32()),
+        pa.field("duration_ms", pa.float64()),
         pa.field("extra", pa.string(), nullable=False),
     ],
     metadata={"reefline.schema": "manifest", "reefline.version": "1"},

@@ -94,7 +94,7 @@ class Removal(_Part):
     method: Literal["telea", "ns"] = Field(
         "telea", description="OpenCV inpainting: 'telea' = fast marching, 'ns' = Navier-Stokes."
     )
-    radius: float = Field(3, gt=0, le=50, description="Inpainting radius, in pixels of the straightened picture.")
+    radius: int = Field(3, ge=1, le=50, description="Inpainting radius, in pixels of the straightened picture.")
 
 
 class GatePolicy(_Part):

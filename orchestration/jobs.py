@@ -1,11 +1,13 @@
 """Jobs: one from each gate to the next, the release, and the housekeeping jobs. One process each (``in_process``)."""
 
+from typing import Any
+
 import dagster as dg
-from resources.cvat import CvatClient
-from resources.inbox import Inbox
 
 from assets.common.names import Gate
 from assets.common.partitions import BATCHES, RELEASES
+from resources.cvat import CvatClient
+from resources.inbox import Inbox
 from sensors.reconcile import reconcile
 
 
@@ -76,4 +78,12 @@ def reconcile_reviews() -> None:
     compare_with_cvat()
 
 
-ALL_JOBS = [start_batch, after_corners, after_lattice, after_corals, make_release, refresh_analytics, reconcile_reviews]
+ALL_JOBS: list[Any] = [
+    start_batch,
+    after_corners,
+    after_lattice,
+    after_corals,
+    make_release,
+    refresh_analytics,
+    reconcile_reviews,
+]

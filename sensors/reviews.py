@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from labels.survey import parse_batch_key
-from resources.inbox import DueReview, Inbox
 
 from assets.common.names import TAG_BATCH, TAG_GATE, TAG_INBOX_ID, TAG_SURVEY, Gate
+from labels.survey import parse_batch_key
+from resources.inbox import DueReview, Inbox
 
 RUNS_PER_TICK = 50
 

@@ -9,20 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from assets.common.names import Gate
+from assets.common.stage import Done, PictureError, StageResult, Work, run_stage, shapes_by_image
 from labels.formats.cvat import UNPLACED, from_cvat, to_cvat
+from labels.manifest import ManifestRow, Status
 from labels.quadrats import safe_name
+from labels.schema import Shape
 from labels.survey import GatePolicy, SurveyConfig
 from resources.cvat import CvatClient, Picture, ReviewTask
 from resources.inbox import Inbox
-
-from assets.common.names import Gate
-from assets.common.stage import Done, PictureError, StageResult, Work, run_stage, shapes_by_image
-from labels.manifest import ManifestRow, Status
-from labels.schema import Shape
 from resources.tables import BatchTables
 
 logger = logging.getLogger("reefline.gate")
@@ -145,10 +144,11 @@ def _task(
     if project is None:
         raise GateNotReadyError(f"CVAT has no project {name!r}: run 'reefline cvat apply' once, then retry this run")
     names = frame_names(tables, batch, asked)
+    asked = sorted(asked, key=lambda row: names[row.image_id])  # people find a photo by its name
     pushed = [s for row in asked for s in shapes.get(row.image_id, [])]
     pictures = [Picture(names[row.image_id], _reader(tables, row)) for row in asked]
 
-    def annotations(frames: dict[str, int], labels: dict[str, Any]) -> dict[str, Any]:
+    def annotations(frames: Mapping[str, int], labels: Mapping[str, Any]) -> dict[str, Any]:
         return to_cvat(pushed, {row.image_id: frames[names[row.image_id]] for row in asked}, labels)
 
     return cvat.ensure_task(

@@ -3,9 +3,6 @@
 from collections.abc import Callable
 
 import dagster as dg
-from labels.survey import SurveyConfig
-from resources.cvat import CvatClient, CvatRefused
-from resources.inbox import Inbox
 
 from assets.common.gate import GateNotReadyError, GateSpec, collect_review, create_review
 from assets.common.metadata import stage_result
@@ -15,6 +12,9 @@ from assets.common.policies import TRANSIENT
 from assets.common.stage import shapes_by_image
 from labels.manifest import Status
 from labels.schema import Source, label_defects
+from labels.survey import SurveyConfig
+from resources.cvat import CvatClient, CvatRefused
+from resources.inbox import Inbox
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
 

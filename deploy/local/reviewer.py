@@ -34,7 +34,8 @@ from resources.cvat.session import Session
 logger = logging.getLogger("reviewer")
 
 PASSWORD_VARIABLE = "REEFLINE_REVIEWER_PASSWORD"  # noqa: S105 - the name of a variable
-IMAGE_ID = re.compile(r"^([0-9a-f]{16})")
+IMAGE_ID = re.compile(r"([0-9a-f]{16})\.[a-z0-9]+$")
+"""Where a picture name in CVAT holds the image id (``labels.quadrats.safe_name``)."""
 TOLERANCE_PX = {CORNERS_LABEL: 1.5, LATTICE_LABEL: 2.0}
 """A person does not move a point that looks right."""
 HAND_PX = 0.4
@@ -77,7 +78,7 @@ class Reviewer:
         shapes: list[Json] = []
         for number, frame in enumerate(meta["frames"], job["start_frame"]):
             mine = [s for s in annotations["shapes"] if s["frame"] == number]
-            found = IMAGE_ID.match(frame["name"])
+            found = IMAGE_ID.search(frame["name"])
             known = self.truth.get(found[1]) if found else None
             rng = np.random.default_rng((self.seed, int(found[1], 16) if found else 0))
             shapes += self._corrected(mine, known, number, frame, labels, rng, counts) if known else mine

@@ -141,9 +141,7 @@ def fit_lattice(topology: LatticeTopology, side: int, found: Crossings) -> Latti
     return LatticeFit(nodes, predicted, ~one, residual, float((both & ~measured).mean()), clarity)
 
 
-def _without_redundancy(
-    topology: LatticeTopology, side: int, found: Crossings, seen: NDArray[np.bool_]
-) -> LatticeFit:
+def _without_redundancy(topology: LatticeTopology, side: int, found: Crossings, seen: NDArray[np.bool_]) -> LatticeFit:
     """Too few nodes to tell a mistake from a shifted lattice: what was measured is believed, the rest moves along."""
     ideal = topology.ideal(side)
     shift = np.median((found.points - ideal)[seen], axis=0) if seen.any() else np.zeros(2)

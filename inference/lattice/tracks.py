@@ -113,9 +113,7 @@ def _response(contrast: NDArray[np.float32], colour: StringColour | None) -> NDA
     return np.asarray(cv2.blur(response, (1, _SMOOTH_STATIONS), borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _evidence(
-    contrast: NDArray[np.float32], column: NDArray[np.int64], string_width: float
-) -> NDArray[np.float64]:
+def _evidence(contrast: NDArray[np.float32], column: NDArray[np.int64], string_width: float) -> NDArray[np.float64]:
     """How clearly the followed path stands out from the rest of its strip, 0..1 at each station.
 
     The contrast is averaged along a short piece of string; a string lies several standard deviations above what reef

@@ -1,6 +1,6 @@
-"""Scenes with known truth: painted photo quadrats for the sample survey, for training and for measuring the finders.
+"""Scenes with known truth: painted photo quadrats for the sample survey, for training and for measuring.
 
-``reef`` paints the bottom and its colonies on a flat plane, ``frame`` lays frame and strings on it, ``camera`` takes the
+``reef`` paints the bottom and its colonies on a plane, ``frame`` lays frame and strings on it, ``camera`` takes the
 photo, ``scene`` puts them together, ``survey`` lets fixed quadrats live through years. Everything follows from a seed.
 """
 

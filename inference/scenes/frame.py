@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from inference.scenes.reef import Image, noise, to_plane
+from inference.scenes.reef import PX_PER_UNIT, Image, noise, to_plane
 from labels.lattice import LatticeTopology
 
 BAR_UNIT = 0.05
@@ -81,16 +82,16 @@ def paint_strings(plane: Image, topology: LatticeTopology, style: FrameStyle, sa
         path = _through(topology, nodes, start, end)
         pixels = np.round(to_plane(sag(path)) * 2**_SHIFT).astype(np.int32)
         cv2.polylines(line, [pixels], False, 255, style.string_px, cv2.LINE_AA, _SHIFT)
-    alpha = line.astype(np.float32) / 255
+    alpha = (line / np.float32(255)).astype(np.float32)
     _darken(plane, 0.35 * cv2.GaussianBlur(np.roll(alpha, (7, 5), (0, 1)), (0, 0), 2.5))
-    _cover(plane, alpha, style.string, 1 + 0.10 * noise(rng, size, 40))
+    _cover(plane, alpha, style.string, np.float32(1) + np.float32(0.10) * noise(rng, size, 40))
 
 
 def _through(
     topology: LatticeTopology, nodes: tuple[int, ...], start: NDArray[np.float64], end: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     corners = np.vstack([start, topology.unit[list(nodes)], end])
-    steps = [np.linspace(a, b, STRING_STEPS // 6, endpoint=False) for a, b in zip(corners, corners[1:], strict=False)]
+    steps = [np.linspace(a, b, STRING_STEPS // 6, endpoint=False) for a, b in pairwise(corners)]
     return np.vstack([*steps, end[None]])
 
 
@@ -124,6 +125,9 @@ def _cover(plane: Image, alpha: Image, color: tuple[int, int, int], light: Image
 
 def _square(shape: tuple[int, int], low: float, high: float) -> Image:
     mask = np.zeros(shape, np.uint8)
+    # An antialiased polygon covers the pixels its edge runs through; half a pixel less puts the edge where it belongs.
+    half = 0.5 / PX_PER_UNIT
+    low, high = low + half, high - half
     corners = to_plane(np.array([[low, low], [high, low], [high, high], [low, high]]))
     cv2.fillPoly(mask, [np.round(corners * 2**_SHIFT).astype(np.int32)], 255, cv2.LINE_AA, _SHIFT)
-    return mask.astype(np.float32) / 255
+    return (mask / np.float32(255)).astype(np.float32)

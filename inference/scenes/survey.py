@@ -1,4 +1,4 @@
-"""A sample survey: fixed quadrats at several sites, photographed in several years, whose colonies grow, die and settle."""
+"""A sample survey: fixed quadrats at several sites through several years, whose colonies grow, die and settle."""
 
 from __future__ import annotations
 

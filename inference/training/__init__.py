@@ -1,1 +1,1 @@
-"""Training of the shipped models on generated scenes, and their held-out figures. Needs the extra ``reefline[train]``."""
+"""Training of the shipped models on generated scenes, and their held-out figures. Needs ``reefline[train]``."""

@@ -16,7 +16,9 @@ CORE_SHARE = 0.28
 """How far from the edge a core begins, as a share of the colony's largest depth."""
 
 
-def picture(seed: int, inpainted: bool, side_px: int = PICTURE_PX) -> tuple[NDArray[np.uint8], list[tuple[str, NDArray]]]:
+def picture(
+    seed: int, inpainted: bool, side_px: int = PICTURE_PX
+) -> tuple[NDArray[np.uint8], list[tuple[str, NDArray]]]:
     """A straight picture as the segmenter gets it, and its outlines in the same pixels."""
     rng = np.random.default_rng((seed, 99))
     scene = render_quadrat(seed, difficulty=float(rng.uniform(0, 0.8)), size=(1560, 1300))

@@ -36,6 +36,7 @@ class Block(nn.Module):
     """Two 3x3 convolutions with batch normalisation."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
+        """Channels in and out."""
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
@@ -47,6 +48,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Features to features of the same size."""
         return self.layers(x)
 
 
@@ -54,15 +56,19 @@ class Net(nn.Module):
     """U-Net with a strided stem; output at half the input's side: background and taxa, then the core logit."""
 
     def __init__(self, classes: int, widths: tuple[int, ...] = (20, 32, 56, 88)) -> None:
+        """``classes``: number of taxa; ``widths``: channels of each level."""
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(3, widths[0], 5, stride=STRIDE, padding=2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True)
+            nn.Conv2d(3, widths[0], 5, stride=STRIDE, padding=2, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(inplace=True),
         )
         self.down = nn.ModuleList(Block(a, b) for a, b in zip((widths[0], *widths[:-1]), widths, strict=True))
         self.up = nn.ModuleList(Block(a + b, b) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.head = nn.Conv2d(widths[0], classes + 2, 1)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """RGB of 0..1 to logits at half the size."""
         x = self.stem(image - 0.5)
         kept = []
         for i, block in enumerate(self.down):
@@ -133,7 +139,9 @@ def train(samples: list[tuple[np.ndarray, ...]], seed: int, minutes: float) -> N
 def export(net: Net, path: Path) -> None:
     """Write ONNX with a fixed input of ``(1, 3, PICTURE_PX, PICTURE_PX)``."""
     example = torch.zeros(1, 3, PICTURE_PX, PICTURE_PX)
-    torch.onnx.export(net, (example,), str(path), input_names=["image"], output_names=["logits"], opset_version=17, dynamo=False)
+    torch.onnx.export(
+        net, (example,), str(path), input_names=["image"], output_names=["logits"], opset_version=17, dynamo=False
+    )
 
 
 def held_out(path: Path, scenes: int) -> dict[str, float]:
@@ -175,10 +183,13 @@ def main() -> None:
         "labels": list(TAXA),
         "input_px": PICTURE_PX,
         "licence": "MIT",
-        "trained_on": f"{options.scenes} generated scenes, seeds {options.seed * 10_000} up, {options.minutes:g} minutes on 2 CPU cores",
+        "trained_on": f"{options.scenes} generated scenes, seeds from {options.seed * 10_000}, "
+        f"{options.minutes:g} minutes on 2 CPU cores",
         "metrics": figures,
     }
-    text = "# The shipped models. The hash is checked at every load.\n" + yaml.safe_dump({"models": [card]}, sort_keys=False)
+    text = "# The shipped models. The hash is checked at every load.\n" + yaml.safe_dump(
+        {"models": [card]}, sort_keys=False
+    )
     (options.out / "models.yaml").write_text(text, encoding="utf-8")
 
 

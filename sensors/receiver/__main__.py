@@ -26,11 +26,11 @@ def main() -> int:
     try:
         settings = load_settings()
     except SettingsError as error:
-        print(f"receiver: {error}", file=sys.stderr)  # noqa: T201 - one line for the user
+        print(f"receiver: {error}", file=sys.stderr)
         return 2
     secrets = [settings.webhook_secret.get_secret_value(), settings.webhook_secret_previous.get_secret_value()]
     if not any(secrets) and not arguments.allow_unsigned:
-        print("receiver: set REEFLINE_WEBHOOK_SECRET (the secret of CVAT's webhooks)", file=sys.stderr)  # noqa: T201
+        print("receiver: set REEFLINE_WEBHOOK_SECRET (the secret of CVAT's webhooks)", file=sys.stderr)
         return 2
     inbox = Inbox(arguments.inbox_url or settings.inbox)
     inbox.writable()

@@ -42,7 +42,7 @@ class ReceiverSettings:
     body_limit: int = BODY_LIMIT
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
+class Refused(Exception):
     """A request that is answered with an error of the sender's making."""
 
     def __init__(self, status: int, why: str) -> None:

@@ -84,7 +84,9 @@ def test_a_store_that_fails_commits_nothing(tables):
 
 def test_labels_of_kept_pictures_are_carried_over(tables):
     run_stage(tables, "s/t", "b.0001", works(2), lambda w: Done(shapes=[shape(w)]), code_version="1", labels=True)
-    more = run_stage(tables, "s/t", "b.0001", works(3), lambda w: Done(shapes=[shape(w)]), code_version="1", labels=True)
+    more = run_stage(
+        tables, "s/t", "b.0001", works(3), lambda w: Done(shapes=[shape(w)]), code_version="1", labels=True
+    )
     assert more.redone == 1
     assert len(tables.labels("s/t", "b.0001")) == 3
 

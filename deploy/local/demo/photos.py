@@ -10,8 +10,8 @@ from pathlib import Path
 
 import cv2
 import yaml
-from inference.scenes import sample_survey
 
+from inference.scenes import sample_survey
 from resources.surveys import READY_MARKER
 
 SEED = 2026
@@ -75,7 +75,7 @@ def sample(
 
 def own_pictures(folder: Path, images: Path, lattice: str | None, frame_cm: float) -> SampleSurvey:
     """A survey over the user's own folder, which is only read."""
-    settings = {
+    settings: dict[str, object] = {
         "taxonomy": "demo-reef",
         "workflow": "three_stage" if lattice else "two_stage",
         "frame": {"side_cm": frame_cm},

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resources.inbox import Inbox
 from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from orchestration.cli.status import STAGES
+from resources.inbox import Inbox
 from resources.offers import Offer, offers_of
 from resources.tables import BatchTables
 
@@ -64,7 +64,7 @@ class Watcher:
         """The state now."""
         offers = offers_of(self.tables.store, self.survey)
         stages = [self._stage(stage, offers) for stage in STAGES]
-        gates = {}
+        gates: dict[str, tuple[int, int]] = {}
         for review in self.inbox.reviews():
             done, total = gates.get(review.gate, (0, 0))
             gates[review.gate] = (done + review.jobs_done, total + review.jobs_total)

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from resources.inbox import Inbox
 from rich.console import Console
 from rich.live import Live
 
@@ -24,6 +23,7 @@ from orchestration.cli.context import UsageProblem
 from orchestration.cli.cvat import apply
 from orchestration.cli.ingest import check_photos
 from resources.bundle import build_resources, make_cvat
+from resources.inbox import Inbox
 from resources.releases import ask_for_release, release_key
 from resources.surveys import FolderPhotos, SurveyCatalog
 from resources.tables import BatchTables

@@ -112,7 +112,7 @@ def _stage_seconds(installation: Embedded) -> dict[str, float]:
         for stage in STAGES:
             records = instance.fetch_materializations(dg.AssetKey(stage.split("/")), limit=10_000).records
             values = [r.asset_materialization.metadata.get("seconds") for r in records if r.asset_materialization]
-            seconds[stage] = sum(float(v.value) for v in values if v is not None)  # type: ignore[arg-type]
+            seconds[stage] = sum([float(str(v.value)) for v in values if v is not None])
     return seconds
 
 
@@ -188,8 +188,9 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
     errors = summary["errors_px_at_1920"]
     if errors:
         console.print(
-            f"Before review, against the truth (pixels at {ERROR_SIDE_PX}): corners {errors['corners']['mean']:.2f} "
-            f"(max {errors['corners']['max']:.1f}), nodes {errors['nodes']['mean']:.2f} (max {errors['nodes']['max']:.1f})."
+            f"Before review, against the truth (px at {ERROR_SIDE_PX}): corners {errors['corners']['mean']:.2f} "
+            f"(max {errors['corners']['max']:.1f}), nodes {errors['nodes']['mean']:.2f} "
+            f"(max {errors['nodes']['max']:.1f})."
         )
     console.print(f"Cover plot   {summary['cover_plot']}\nRelease      {summary['release']['path']}")
     console.print(f"{summary['seconds']:.0f} s. To look at it in the Dagster UI: make dev")

@@ -42,7 +42,7 @@ def create_app(folder: Path, user: str, password: str) -> FastAPI:
     store = Store(folder)
     deliverer = Deliverer(store)
     sandbox = Sandbox(store, deliverer)
-    sandbox.add_user(user, password, admin=True, email=f"{user}@example.org")
+    sandbox.add_user(user, password, admin=True, names={"email": f"{user}@example.org"})
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

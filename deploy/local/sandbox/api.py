@@ -60,7 +60,7 @@ def routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list of sm
         if store.all("user", username=body["username"]):
             raise Problem(400, {"username": ["A user with that username already exists."]})
         names = {k: str(body.get(k, "")) for k in ("first_name", "last_name", "email")}
-        user = sandbox.add_user(body["username"], body["password1"], **names)
+        user = sandbox.add_user(body["username"], body["password1"], names=names)
         token = sandbox.login(user["username"], body["password1"])
         fields = {k: user[k] for k in ("username", "first_name", "last_name", "email")}
         return VndJson({**fields, "email_verification_required": False, "key": token}, 201)

@@ -158,7 +158,7 @@ class Changes:
 
     def patch_task(self, task: Document, fields: Document) -> None:
         """Change what a person may change of a task."""
-        change = {name: fields[name] for name in ("name", "bug_tracker", "subset") if name in fields}
+        change: Document = {name: fields[name] for name in ("name", "bug_tracker", "subset") if name in fields}
         if "assignee_id" in fields:
             change |= {"assignee": fields["assignee_id"], "assignee_updated_date": now()}
         self._update_task(task, **change)

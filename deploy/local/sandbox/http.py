@@ -86,19 +86,22 @@ class Sandbox:
         found = self.store.all("token", digest=_digest(given)) if given else []
         if not found:
             raise Problem(401, {"detail": "Authentication credentials were not provided."})
-        user = self.store.get("user", found[0]["user"]) or {}
+        user = self.store.get("user", int(found[0]["user"])) or {}
         views = Views(self.store, f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}")
         return Caller(self.store, views, Changes(self.store, views, user, self.deliverer.queue), user)
 
-    def add_user(self, username: str, password: str, *, admin: bool = False, **fields: str) -> Document:
+    def add_user(
+        self, username: str, password: str, *, admin: bool = False, names: dict[str, str] | None = None
+    ) -> Document:
         """A user, new or with a new password."""
         known = self.store.all("user", username=username)
         salt = secrets.token_hex(8)
-        user = known[0] if known else {"id": self.store.next_id("user"), "date_joined": now(), "last_login": None}
+        new: Document = {"date_joined": now(), "last_login": None}
+        user = known[0] if known else {"id": self.store.next_id("user"), **new}
         user |= {"username": username, "salt": salt, "password": _digest(salt + password), "is_active": True}
         user |= {"is_staff": admin, "is_superuser": admin, "groups": ["admin" if admin else "worker"]}
         for name in ("first_name", "last_name", "email"):
-            user[name] = fields.get(name, user.get(name, ""))
+            user[name] = (names or {}).get(name, user.get(name, ""))
         return self.store.put("user", user)
 
     def login(self, username: str, password: str) -> str:
@@ -184,7 +187,7 @@ def _logic(rule: Any, item: Document) -> bool:
         return not _logic(arguments, item)
     left, right = (item.get(a["var"]) if isinstance(a, dict) else a for a in arguments)
     if name == "in":
-        return left in right
+        return left in (right or [])
     if left is None and name not in ("==", "!="):
         return False
     return _COMPARE[name](left, right)
