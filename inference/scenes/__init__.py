@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from inference.scenes.reef import TAXA, Colony
 from inference.scenes.scene import Scene, render_quadrat
-from inference.scenes.survey import sample_survey
+from inference.scenes.survey import PlannedPhoto, plan_survey, sample_survey
 
-__all__ = ["TAXA", "Colony", "Scene", "render_quadrat", "sample_survey"]
+__all__ = ["TAXA", "Colony", "PlannedPhoto", "Scene", "plan_survey", "render_quadrat", "sample_survey"]

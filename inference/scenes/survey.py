@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,15 +16,40 @@ SITES = ("Tiahura", "Temae", "Vaipahu", "Haapiti")
 FIRST_YEAR = 2021
 
 
-def sample_survey(
+@dataclass(frozen=True, slots=True)
+class PlannedPhoto:
+    """A photo before it is painted; :meth:`paint` needs nothing else, so photos can be painted side by side."""
+
+    file_name: str
+    seed: int
+    difficulty: float
+    style: FrameStyle
+    colonies: tuple[Colony, ...]
+    bottom_seed: int
+    year: int
+
+    def paint(self) -> Scene:
+        """The scene."""
+        return render_quadrat(
+            self.seed,
+            difficulty=self.difficulty,
+            style=self.style,
+            colonies=self.colonies,
+            bottom_seed=self.bottom_seed,
+            year=self.year,
+        )
+
+
+def plan_survey(
     seed: int, sites: int = 2, years: int = 3, quadrats: int = 4, difficulty: float = 0.4
-) -> Iterator[tuple[str, Scene]]:
-    """File name and scene of every photo, site by site, quadrat by quadrat, year by year.
+) -> list[PlannedPhoto]:
+    """Every photo of a sample survey, site by site, quadrat by quadrat, year by year.
 
     File names are ``{site}_{year}_{quadrat:02d}.jpg``. A quadrat keeps its bottom and its colonies; pose, light and
     water change with every photo.
     """
     style = FrameStyle.random(np.random.default_rng((seed, 0)))
+    photos = []
     for site in range(sites):
         for quadrat in range(1, quadrats + 1):
             rng = np.random.default_rng((seed, site, quadrat))
@@ -33,13 +59,17 @@ def sample_survey(
                 if year:
                     colonies = a_year_later(rng, colonies)
                 name = f"{SITES[site % len(SITES)]}{site // len(SITES) or ''}_{FIRST_YEAR + year}_{quadrat:02d}.jpg"
-                shot_seed = int(rng.integers(2**31))
-                yield (
-                    name,
-                    render_quadrat(
-                        shot_seed, difficulty=difficulty, style=style, colonies=colonies, bottom_seed=bottom, year=year
-                    ),
-                )
+                shot = int(rng.integers(2**31))
+                photos.append(PlannedPhoto(name, shot, difficulty, style, tuple(colonies), bottom, year))
+    return photos
+
+
+def sample_survey(
+    seed: int, sites: int = 2, years: int = 3, quadrats: int = 4, difficulty: float = 0.4
+) -> Iterator[tuple[str, Scene]]:
+    """File name and scene of every photo of :func:`plan_survey`."""
+    for photo in plan_survey(seed, sites, years, quadrats, difficulty):
+        yield photo.file_name, photo.paint()
 
 
 def a_year_later(rng: np.random.Generator, colonies: list[Colony]) -> list[Colony]:

@@ -47,7 +47,7 @@ def test_the_change_of_updated_date_alone_is_told_as_such(recorded):
 
 def test_a_recorded_redelivery_has_other_bytes_and_the_same_key(recorded):
     by_key = {}
-    for item in recorded:
+    for item in (item for item in recorded if item["body"]["event"] != "ping"):
         by_key.setdefault((item["path"], dedupe_key(item["body"])), []).append(item["raw_body"])
     doubled = {key: bodies for key, bodies in by_key.items() if len(bodies) > 1}
     assert any(len(set(bodies)) > 1 for bodies in doubled.values())

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
+import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import yaml
 
-from inference.scenes import sample_survey
+from inference.scenes import PlannedPhoto, plan_survey
 from resources.surveys import READY_MARKER
 
 SEED = 2026
@@ -62,15 +66,25 @@ def sample(
         return survey
     photos.mkdir(parents=True, exist_ok=True)
     known = {}
-    for number, (name, scene) in enumerate(sample_survey(seed, size.sites, size.years, size.quadrats), 1):
-        bgr = cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR)
-        data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
-        (photos / name).write_bytes(data)
-        known[hashlib.sha256(data).hexdigest()[:16]] = {"file": name, **scene.truth_json()}
-        tell(f"painting photo quadrats {number}/{size.photos}")
+    planned = plan_survey(seed, size.sites, size.years, size.quadrats)
+    # spawn: forking a process that already has threads may hang its child.
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        for number, (photo, painted) in enumerate(zip(planned, pool.map(_paint, planned), strict=True), 1):
+            data, truth_of_photo = painted
+            (photos / photo.file_name).write_bytes(data)
+            known[hashlib.sha256(data).hexdigest()[:16]] = {"file": photo.file_name, **truth_of_photo}
+            tell(f"painting photo quadrats {number}/{size.photos}")
     truth.write_text(json.dumps(known), encoding="utf-8")
     (photos / READY_MARKER).touch()
     return survey
+
+
+def _paint(photo: PlannedPhoto) -> tuple[bytes, dict[str, Any]]:
+    cv2.setNumThreads(1)  # the pool already uses every processor
+    scene = photo.paint()
+    bgr = cv2.cvtColor(scene.image, cv2.COLOR_RGB2BGR)
+    data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    return data, scene.truth_json()
 
 
 def own_pictures(folder: Path, images: Path, lattice: str | None, frame_cm: float) -> SampleSurvey:
