@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from assets.cover import STAGE as COVER
-from labels.survey import parse_batch_key
 
+from labels.survey import parse_batch_key
 from orchestration.cli.context import UsageProblem, state
+from orchestration.cli.status import finished_batches
 from resources.releases import ask_for_release, release_key
 
 
@@ -21,7 +21,7 @@ def release(
 ) -> None:
     """Ask for a release of all finished batches (or those named); the running system makes it."""
     tables = state(context).tables
-    finished = tables.batches(COVER)
+    finished = finished_batches(tables)
     if batch:
         missing = sorted(set(batch) - set(finished))
         if missing:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import typer
-from labels.survey import parse_batch_key
-from resources.inbox import Inbox
 from rich.console import Console
 from rich.table import Table
 
+from labels.survey import parse_batch_key
 from orchestration.cli.context import state
+from resources.inbox import Inbox
 from resources.offers import offers_of
 from resources.tables import BatchTables
 
@@ -31,6 +31,15 @@ STAGES = (
     "cover/quadrats",
 )
 """The stages of a batch, in order."""
+
+
+MEASURED = ("quality/report", "cover/quadrats")
+"""What a batch ends with; the two do not wait for each other."""
+
+
+def finished_batches(tables: BatchTables) -> list[str]:
+    """Keys of the batches that have gone all the way, sorted."""
+    return sorted(set.intersection(*(set(tables.batches(stage)) for stage in MEASURED)))
 
 
 def last_stage(tables: BatchTables, batch: str) -> str | None:

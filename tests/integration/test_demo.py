@@ -1,16 +1,20 @@
 """The main job as a whole, with real processes, real HTTP and injected faults."""
 
+import hashlib
 import io
 import json
 import os
 import signal
 import time
 
+import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
+from deploy.local.runtime import prepare
 from labels.manifest import Status
 from labels.transforms import Rectification
+from orchestration.definitions import build_defs
 from resources.object_store import LocalStore
 from resources.releases import release_key
 from resources.tables import BatchTables
@@ -62,8 +66,6 @@ def test_every_release_row_traces_back_to_a_raw_photo(demo, store):
         photo = raw[image["image_id"]]
         assert image["raw_sha256"] == photo.source_sha256
         data = (folder / "photos" / photo.extra["file"]).read_bytes()
-        import hashlib
-
         assert hashlib.sha256(data).hexdigest() == image["raw_sha256"]
         warp = Rectification(tuple(image["homography"]), image["side_px"], image["frame_cm"])
         points = warp.to_raw(list(zip(shape["points"][::2], shape["points"][1::2], strict=True)))
@@ -88,6 +90,23 @@ def test_a_second_demo_redoes_nothing(demo):
     assert again == summary
     assert {p: p.stat().st_mtime_ns for p in (folder / "home" / "store").rglob("*.parquet")} == manifests
     assert time.monotonic() - started < 60
+
+
+def test_one_stage_of_one_batch_can_be_run_again_alone_and_redoes_nothing(demo):
+    folder, summary = demo
+    installation = prepare(folder / "home", folder / "surveys")
+    defs = build_defs(installation.settings)
+    job = defs.resolve_implicit_global_asset_job_def()
+    batch = summary["batches"][0]
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("batch", [batch])
+        keys = [dg.AssetKey(["images", "rectified"]), dg.AssetKey(["lattice", "proposed"])]
+        result = job.execute_in_process(asset_selection=keys, partition_key=batch, instance=instance)
+        assert result.success
+        for event in result.get_asset_materialization_events():
+            assert event.materialization.metadata["pictures"].value == 12
+            assert event.materialization.metadata["done_now"].value == 0
+            assert "data:image/jpeg;base64" in event.materialization.metadata["preview"].value
 
 
 def test_killed_daemon_receiver_and_demo_lose_and_double_nothing(tmp_path):

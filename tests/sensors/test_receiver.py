@@ -115,11 +115,11 @@ def test_the_same_delivery_again_is_answered_200_and_stored_once(receiver, inbox
     assert (receiver.metric("accepted"), receiver.metric("duplicate")) == (1, 1)
 
 
-@pytest.mark.parametrize("secret", ["", "wrong", "s3cret-of-the-tesT"])
-def test_a_wrong_signature_is_refused_and_counted(receiver, inbox, secret):
-    assert receiver.post(payload(), secret=secret).status_code == 401
+def test_a_wrong_signature_is_refused_and_counted(receiver, inbox):
+    for secret in ("", "wrong", "s3cret-of-the-tesT"):
+        assert receiver.post(payload(), secret=secret).status_code == 401
     assert stored(inbox) == 0
-    assert receiver.metric("refused_401") == 1
+    assert receiver.metric("refused_401") == 3
 
 
 def test_an_unsigned_delivery_is_refused(receiver, inbox):
@@ -171,9 +171,9 @@ def test_a_body_of_three_megabytes_with_accents_is_stored(receiver, inbox):
     assert stored(inbox) == 1
 
 
-@pytest.mark.parametrize("raw", [b"", b"not json", b"[1, 2]", b'"text"', b'{"no": "event"}', b"[" * 100_000])
-def test_what_is_no_event_is_refused_with_400(receiver, inbox, raw):
-    assert receiver.post(raw).status_code == 400
+def test_what_is_no_event_is_refused_with_400(receiver, inbox):
+    for raw in (b"", b"not json", b"[1, 2]", b'"text"', b'{"no": "event"}', b"[" * 100_000):
+        assert receiver.post(raw).status_code == 400, raw[:20]
     assert stored(inbox) == 0
 
 
@@ -188,26 +188,26 @@ def test_a_ping_is_answered_and_leaves_nothing(receiver, inbox):
     assert stored(inbox) == 0
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/detect-model-webhook",
-        "/crop-quadrat-and-create-new-task-webhook",
-        "/remove-grid-and-create-new-task-webhook",
-        "/crop-quadrat-and-detect-grid-webhook",
-        "/remove-grid-and-detect-corals-webhook",
-        "/crop-quadrat-and-detect-corals-webhook",
-        "/test-webhook",
-    ],
+BRIDGE_PATHS = (
+    "/detect-model-webhook",
+    "/crop-quadrat-and-create-new-task-webhook",
+    "/remove-grid-and-create-new-task-webhook",
+    "/crop-quadrat-and-detect-grid-webhook",
+    "/remove-grid-and-detect-corals-webhook",
+    "/crop-quadrat-and-detect-corals-webhook",
+    "/test-webhook",
 )
-def test_the_bridges_old_addresses_lead_into_the_same_inbox(tmp_path, receiver, inbox, path):
-    assert receiver.post(payload(), path=path + "?target_proj_id=8&debug=true").status_code == 200
-    assert stored(inbox) == 1
+"""What QUADRATSEG sites have in their webhooks today."""
+
+
+def test_the_bridges_old_addresses_lead_into_the_same_inbox(tmp_path, receiver, inbox):
+    for number, path in enumerate(BRIDGE_PATHS):
+        assert receiver.post(payload(number), path=f"{path}?target_proj_id={number}").status_code == 200
+    assert stored(inbox) == len(BRIDGE_PATHS)
     with closing(sqlite3.connect(tmp_path / "inbox.db")) as database:
-        [(kept, query)] = database.execute("select path, query from deliveries").fetchall()
-    assert kept == path
-    assert "target_proj_id" in query
-    assert "8" in query
+        kept = database.execute("select path, query from deliveries order by id").fetchall()
+    assert [path for path, _ in kept] == list(BRIDGE_PATHS)
+    assert [json.loads(query) for _, query in kept] == [{"target_proj_id": str(n)} for n in range(len(BRIDGE_PATHS))]
 
 
 def test_health_answers_without_the_inbox_and_ready_with_it(receiver):

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.cli.status import STAGES
+from orchestration.cli.status import MEASURED, STAGES
 from resources.inbox import Inbox
 from resources.offers import Offer, offers_of
 from resources.tables import BatchTables
@@ -68,7 +68,7 @@ class Watcher:
         for review in self.inbox.reviews():
             done, total = gates.get(review.gate, (0, 0))
             gates[review.gate] = (done + review.jobs_done, total + review.jobs_total)
-        finished = sum((STAGES[-1], offer.batch) in self._seen for offer in offers)
+        finished = sum(all((stage, offer.batch) in self._seen for stage in MEASURED) for offer in offers)
         return Progress(len(offers), finished, stages, [GateProgress(g, *n) for g, n in gates.items()])
 
     def _stage(self, stage: str, offers: Sequence[Offer]) -> StageProgress:

@@ -22,6 +22,7 @@ from deploy.local.supervisor import RuntimeProblem, Service, Supervisor
 from orchestration.cli.context import UsageProblem
 from orchestration.cli.cvat import apply
 from orchestration.cli.ingest import check_photos
+from orchestration.cli.status import finished_batches
 from resources.bundle import build_resources, make_cvat
 from resources.inbox import Inbox
 from resources.releases import ask_for_release, release_key
@@ -142,7 +143,7 @@ def _drive(
             if progress != last:
                 moved, last = time.monotonic(), progress
             if progress.complete and not asked:
-                ask_for_release(tables.store, RELEASE, tables.batches("cover/quadrats"), "made by reefline demo")
+                ask_for_release(tables.store, RELEASE, finished_batches(tables), "made by reefline demo")
                 asked = True
             if asked and tables.store.exists(release_key(RELEASE, "release.json")):
                 show(progress, time.monotonic() - started, "released")
