@@ -57,7 +57,7 @@ def corals_proposed(
         "colonies": len(result.shapes),
         "model": models.reference(survey.models.corals),
     }
-    return stage_result(result, tables, counts)
+    return stage_result(result, tables, counts, colors=_colors(survey))
 
 
 def propose(
@@ -111,6 +111,10 @@ def _check(survey: SurveyConfig, row: ManifestRow, shapes: Sequence[Shape]) -> l
     return []
 
 
-GATE = GateSpec(Gate.CORALS, CLEAN, lambda survey: f"reefline corals {survey.taxonomy}", _label_specs, _check)
+def _colors(survey: SurveyConfig) -> dict[str, str]:
+    return {taxon.name: taxon.color for taxon in load_taxonomy(survey.taxonomy).taxa}
+
+
+GATE = GateSpec(Gate.CORALS, CLEAN, lambda survey: f"reefline corals {survey.taxonomy}", _label_specs, _check, _colors)
 corals_gate = gate_assets(GATE)
 corals_checks = gate_checks(GATE, lambda survey: {taxon.name for taxon in load_taxonomy(survey.taxonomy).taxa})

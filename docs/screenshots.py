@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlencode
 
 import dagster as dg
 
@@ -83,7 +84,10 @@ def main() -> None:
         for service in wanted:
             supervisor.wait_ready(service.name)
         time.sleep(5)
-        shoot(f"{installation.web_url}/asset-groups", OUT / "lineage.png", (2200, 1100), 20_000)
+        groups = ("images", "corners", "lattice", "corals", "quality", "cover", "datasets")
+        expanded = ",".join(f"global@global:{group}" for group in groups)
+        url = f"{installation.web_url}/asset-groups?{urlencode({'expanded': expanded})}"
+        shoot(url, OUT / "lineage.png", (2200, 1560), 25_000)
     print(f"pictures are in {OUT}")
 
 

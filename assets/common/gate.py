@@ -42,6 +42,7 @@ class GateSpec:
         project: name of the CVAT project for a survey.
         labels: CVAT label definitions for a survey.
         check: what is wrong with the reviewed shapes of a picture; empty when all is well.
+        colors: ``#rrggbb`` by label, for contact sheets.
     """
 
     gate: Gate
@@ -49,6 +50,7 @@ class GateSpec:
     project: Callable[[SurveyConfig], str]
     labels: Callable[[SurveyConfig], list[dict[str, Any]]]
     check: Callable[[SurveyConfig, ManifestRow, Sequence[Shape]], list[str]]
+    colors: Callable[[SurveyConfig], dict[str, str]] = lambda _: {}
 
     @property
     def proposed(self) -> str:

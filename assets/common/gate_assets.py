@@ -82,12 +82,14 @@ def gate_assets(spec: GateSpec) -> list[dg.AssetsDefinition]:
         tag = context.run.tags.get(TAG_INBOX_ID)
         # A run from the UI answers whatever has come in by now; what comes later makes another run.
         answered = int(tag) if tag else inbox.last_id()
+        survey = surveys.of_batch(batch)
         try:
-            result = collect_review(spec, tables, surveys.of_batch(batch), batch, cvat)
+            result = collect_review(spec, tables, survey, batch, cvat)
         except (GateNotReadyError, CvatRefused) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         by = {source: sum(s.source == source for s in result.shapes) for source in Source}
-        made = stage_result(result, tables, {f"shapes_by_{source.value}": n for source, n in by.items()})
+        counts = {f"shapes_by_{source.value}": n for source, n in by.items()}
+        made = stage_result(result, tables, counts, colors=spec.colors(survey))
         inbox.mark_done(batch, spec.gate, answered, context.run_id)
         return made
 

@@ -8,10 +8,10 @@ from io import BytesIO
 import cv2
 import dagster as dg
 import numpy as np
-from analytics.contact_sheet import Tile, contact_sheet, markdown_image
 from numpy.typing import NDArray
 from PIL import Image
 
+from analytics.contact_sheet import Tile, contact_sheet, markdown_image
 from assets.common.names import META_FAILURES, META_MANIFEST, META_PREVIEW
 from assets.common.stage import StageResult, shapes_by_image
 from labels.manifest import ManifestRow, Status
@@ -29,6 +29,7 @@ def stage_result(
     counts: Mapping[str, int | float | str] | None = None,
     *,
     preview: str | None = None,
+    colors: Mapping[str, str] | None = None,
 ) -> dg.MaterializeResult:
     """A stage's outcome as metadata: counts, time, manifest path, failures with reasons, a contact sheet."""
     metadata: dict[str, dg.MetadataValue] = {
@@ -51,7 +52,7 @@ def stage_result(
     failed = [row for row in result.rows if row.status == Status.FAILED]
     if failed:
         metadata[META_FAILURES] = dg.MetadataValue.md(failures_table(failed))
-    sheet = preview if preview is not None else batch_sheet(tables, result.rows, result.shapes, result.batch)
+    sheet = preview if preview is not None else batch_sheet(tables, result.rows, result.shapes, result.batch, colors)
     if sheet:
         metadata[META_PREVIEW] = dg.MetadataValue.md(sheet)
     return dg.MaterializeResult(metadata=metadata)
@@ -68,8 +69,19 @@ def failures_table(rows: Sequence[ManifestRow]) -> str:
     return "\n".join(lines)
 
 
-def batch_sheet(tables: BatchTables, rows: Sequence[ManifestRow], shapes: Sequence[Shape], title: str) -> str:
-    """The contact sheet of a batch with its shapes drawn on the pictures, as a markdown image."""
+def batch_sheet(
+    tables: BatchTables,
+    rows: Sequence[ManifestRow],
+    shapes: Sequence[Shape],
+    title: str,
+    colors: Mapping[str, str] | None = None,
+) -> str:
+    """The contact sheet of a batch with its shapes drawn on the pictures, as a markdown image.
+
+    Args:
+        colors: ``#rrggbb`` by label.
+    """
+    by_label = {label: _rgb(color) for label, color in (colors or {}).items()}
     grouped = shapes_by_image(shapes)
     tiles = [
         Tile(
@@ -78,10 +90,15 @@ def batch_sheet(tables: BatchTables, rows: Sequence[ManifestRow], shapes: Sequen
             title=_caption(row, grouped.get(row.image_id, [])),
             shapes=grouped.get(row.image_id, []),
             reason=row.reason if not row.usable else None,
+            colors=by_label,
         )
         for row in rows[:SHEET_PICTURES]
     ]
     return markdown_image(contact_sheet(tiles, title=title), "image/jpeg") if tiles else ""
+
+
+def _rgb(color: str) -> tuple[int, int, int]:
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
 def _caption(row: ManifestRow, shapes: Sequence[Shape]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -55,7 +56,7 @@ def server():
             try:
                 yield wait_ready(f"postgresql+psycopg2://reefline@127.0.0.1:{port}/postgres", process)
             finally:
-                process.terminate()
+                process.send_signal(signal.SIGINT)  # the fast way to stop; SIGTERM waits for every connection
                 process.wait(timeout=30)
 
 

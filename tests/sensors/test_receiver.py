@@ -123,10 +123,9 @@ def test_a_wrong_signature_is_refused_and_counted(receiver, inbox):
 
 
 def test_an_unsigned_delivery_is_refused(receiver, inbox):
-    for header in ({}, {"X-Signature-256": ""}, {"X-Signature-256": "sha256="}, {"X-Signature-256": "ünicode".encode()}):
-        answer = httpx.post(
-            receiver.url + "/cvat/webhook", content=b"{}", headers={"Content-Type": "application/json", **header}
-        )
+    for value in (None, b"", b"sha256=", "ünicode".encode()):
+        headers = {"Content-Type": "application/json"} | ({"X-Signature-256": value} if value is not None else {})
+        answer = httpx.post(receiver.url + "/cvat/webhook", content=b"{}", headers=headers)
         assert answer.status_code == 401
     assert stored(inbox) == 0
 
@@ -221,9 +220,7 @@ def test_a_locked_inbox_is_answered_503_and_the_retry_is_stored(tmp_path, receiv
         answers = []
         asked = [
             threading.Thread(target=lambda: answers.append(receiver.post(payload()).status_code)),
-            threading.Thread(
-                target=lambda: answers.append(httpx.get(receiver.url + "/ready", timeout=30).status_code)
-            ),
+            threading.Thread(target=lambda: answers.append(httpx.get(receiver.url + "/ready", timeout=30).status_code)),
         ]
         for thread in asked:
             thread.start()

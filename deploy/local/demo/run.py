@@ -36,7 +36,7 @@ FAST = {
     # A demo is watched: look often, heal every minute. An installation keeps the defaults.
     "REEFLINE_SENSOR_INTERVAL_S": "1",
     "REEFLINE_RECONCILE_CRON": "* * * * *",
-    "REEFLINE_ANALYTICS_CRON": "0 * * * *",
+    "REEFLINE_ANALYTICS_CRON": "*/2 * * * *",
 }
 PATIENCE_S = 300.0
 """The demo gives up when nothing has moved for so long."""
