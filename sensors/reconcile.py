@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from resources.cvat import CvatClient, CvatRefused
 from resources.inbox import Inbox
@@ -26,8 +27,16 @@ class Reconciled:
     problems: tuple[str, ...]
 
 
+REOPENING = timedelta(days=30)
+"""How long after its collection a review is still watched: people reopen jobs."""
+
+
+def _is_old(since: datetime) -> bool:
+    return datetime.now(UTC) - since > REOPENING
+
+
 def reconcile(cvat: CvatClient, inbox: Inbox) -> Reconciled:
-    """Read the jobs of every open review from CVAT and write what differs into the inbox.
+    """Read the jobs of every open or recent review from CVAT and write what differs into the inbox.
 
     Raises:
         CvatUnavailable: CVAT cannot be reached; nothing is concluded from silence.
@@ -35,7 +44,7 @@ def reconcile(cvat: CvatClient, inbox: Inbox) -> Reconciled:
     tasks = healed = 0
     problems: list[str] = []
     for review in inbox.reviews():
-        if review.task_id is None or review.state != "open":
+        if review.task_id is None or (review.state != "open" and _is_old(review.since)):
             continue
         tasks += 1
         try:

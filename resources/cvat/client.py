@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from resources.cvat.errors import CvatRefused, CvatUnavailable
 from resources.cvat.session import Session
@@ -24,6 +26,8 @@ Annotate = Callable[[Mapping[str, int], Mapping[str, Any]], dict[str, Any]]
 
 HALF_MADE = " (being made)"
 IMAGE_QUALITY = 95
+PROCESSING_S = 900.0
+"""How long CVAT may take to unpack a task's pictures."""
 
 
 class CvatClient:
@@ -60,7 +64,8 @@ class CvatClient:
         project = self.find_project(name)
         if project is None:
             return int(self.session.request("POST", "/api/projects", {"name": name, "labels": list(labels)})["id"])
-        missing = [label for label in labels if label["name"] not in self.labels(project)]
+        known = self.labels(project)
+        missing = [label for label in labels if label["name"] not in known]
         if missing:
             self.session.request("PATCH", f"/api/projects/{project}", {"labels": missing})
         return project
@@ -178,7 +183,18 @@ class CvatClient:
 
     def _await(self, answer: Any) -> None:
         request_id = json.loads(answer.data)["rq_id"]
-        self.session.client.wait_for_completion(request_id, status_check_period=0.2)
+        deadline = time.monotonic() + PROCESSING_S
+        while True:
+            status = self.session.request("GET", f"/api/requests/{quote(request_id, safe='')}")
+            if status["status"] == "finished":
+                return
+            if status["status"] == "failed":
+                raise CvatRefused(f"CVAT could not make task data: {status['message']}")
+            if time.monotonic() > deadline:
+                raise CvatUnavailable(
+                    f"CVAT has not made the task's data within {PROCESSING_S:.0f} s: is its worker up?"
+                )
+            time.sleep(0.2)
 
     def _user_id(self, username: str) -> int:
         found = [u for u in self.session.listed("/api/users", search=username) if u["username"] == username]

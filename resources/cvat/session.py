@@ -21,7 +21,10 @@ logger = logging.getLogger("reefline.cvat")
 
 ATTEMPTS = 5
 PAGE_SIZE = 100
+TIMEOUT_S = (10.0, 120.0)
+"""To connect, and between two bytes of an answer; saving a large batch takes CVAT a while."""
 HINTS = {
+    400: "if this is the login, check user and password",
     401: "check REEFLINE_CVAT_TOKEN, or user and password; a token may have expired",
     403: "the service account may not do this: give it the right in CVAT",
     404: "somebody may have deleted it in CVAT",
@@ -116,7 +119,7 @@ class Session:
             headers["Content-Type"] = "application/json"
         self.calls += 1
         try:
-            answer = api.rest_client.request(method, address, headers=headers, body=body)
+            answer = api.rest_client.request(method, address, headers=headers, body=body, _request_timeout=TIMEOUT_S)
         except ApiException as error:
             raise _translated(error.status, error.body, f"{method} {path}") from error
         except (HTTPError, OSError) as error:

@@ -18,12 +18,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from resources.inbox.interpret import JobState, dedupe_key, interpret, parse_date, task_and_job
+from resources.inbox.interpret import JobState, as_id, dedupe_key, interpret, parse_date, task_and_job
 from resources.inbox.tables import deliveries, metadata, review_jobs, reviews
 
 UNKNOWN_TASK_PATIENCE = timedelta(minutes=10)
 """How long an event of a task nobody has registered is kept waiting: its review may be registered any moment."""
-BUSY_S = 10
+BUSY_S = 5
+REVIEWS_LOCK = 4703121
+"""Postgres advisory lock of those who change what is known of reviews; any number of our own."""
 GROUND_TRUTH = "ground_truth"
 COMPLETED = "completed"
 
@@ -95,13 +97,18 @@ class Inbox:
             self._engine = engine
         return self._engine
 
+    @property
+    def place(self) -> str:
+        """The database's address, without its password."""
+        return sa.engine.make_url(self.url).render_as_string(hide_password=True)
+
     def insert(self, delivery: Delivery) -> bool:
         """Keep a delivery; ``False`` when the same event is there already. Committed when it returns."""
         task_id, job_id = task_and_job(delivery.body)
         row = {
-            "event": delivery.event,
+            "event": delivery.event.replace("\0", "")[:64],
             "source": delivery.source,
-            "webhook_id": delivery.body.get("webhook_id"),
+            "webhook_id": as_id(delivery.body.get("webhook_id")),
             "task_id": task_id,
             "job_id": job_id,
             "path": delivery.path,
@@ -136,6 +143,7 @@ class Inbox:
         """Look at new rows in order: noise is put aside, transitions update what is known of the jobs."""
         noise = transitions = waiting = 0
         with self.engine.begin() as connection:
+            _alone(connection)
             known = {task for (task,) in connection.execute(sa.select(reviews.c.task_id)) if task is not None}
             fresh = sa.select(deliveries).where(deliveries.c.state == "new").order_by(deliveries.c.id).limit(limit)
             for row in connection.execute(fresh).all():
@@ -161,28 +169,30 @@ class Inbox:
             if datetime.now(UTC) - _utc(row.received_at) < UNKNOWN_TASK_PATIENCE:
                 return "new", None
             return "ignored", f"task {meaning.job.task_id} is not a review of this installation"
-        if not _update_job(connection, meaning.job):
-            return "ignored", "older than what is known of the job"
-        return "pending", None
+        nothing = _update_job(connection, meaning.job, state_changed=meaning.state_changed)
+        return ("ignored", nothing) if nothing else ("pending", None)
 
     def register_review(
         self, batch: str, gate: str, task_id: int | None, url: str | None, jobs: Sequence[JobState]
     ) -> None:
         """Say what is waited for. A gate that needs nobody is finished at once, by the same way as every other."""
         with self.engine.begin() as connection:
+            _alone(connection)
             mine = sa.and_(reviews.c.batch == batch, reviews.c.gate == gate)
             existing = connection.execute(sa.select(reviews).where(mine)).first()
             if existing is None:
                 values = {"batch": batch, "gate": gate, "task_id": task_id, "url": url, "state": "open"}
                 connection.execute(reviews.insert().values(**values, created_at=datetime.now(UTC)))
-            elif existing.task_id != task_id:
+            elif existing.task_id != task_id or task_id is None:
                 connection.execute(sa.update(reviews).where(mine).values(task_id=task_id, url=url, state="open"))
             for job in jobs:
                 _update_job(connection, job)
         people = [job for job in jobs if job.type != GROUND_TRUTH]
-        if all(job.state == COMPLETED for job in people):
-            latest = max((job.updated_date.isoformat() for job in people), default="nobody needed")
-            self._tell_passed(batch, gate, task_id, latest)
+        if task_id is None:
+            # A retried run finds the row of its first try; a rerun after the collection is a completion of its own.
+            self._tell_passed(batch, gate, None, f"nobody needed, after run {existing.run_id if existing else None}")
+        elif people and all(job.state == COMPLETED for job in people):
+            self._tell_passed(batch, gate, task_id, max(job.updated_date.isoformat() for job in people))
 
     def _tell_passed(self, batch: str, gate: str, task_id: int | None, when: str) -> None:
         body = {"event": "review:finished", "batch": batch, "gate": gate, "task_id": task_id, "when": when}
@@ -209,7 +219,7 @@ class Inbox:
                 ).scalar_one_or_none()
                 if last is None:
                     continue
-                if all(job.state == COMPLETED for job in _jobs(connection, review.task_id)):
+                if _finished(connection, review.task_id):
                     found.append(DueReview(review.batch, review.gate, review.task_id, last))
         return found
 
@@ -222,6 +232,7 @@ class Inbox:
         """A run's last act: its rows are answered; how many there were."""
         now = datetime.now(UTC)
         with self.engine.begin() as connection:
+            _alone(connection)
             mine = sa.and_(reviews.c.batch == batch, reviews.c.gate == gate)
             review = connection.execute(sa.select(reviews).where(mine)).first()
             if review is None:
@@ -229,7 +240,9 @@ class Inbox:
             change = {"state": "done", "run_id": run_id, "processed_at": now}
             rows = sa.update(deliveries).where(_pending_of(review), deliveries.c.id <= up_to_id).values(**change)
             answered = connection.execute(rows).rowcount
-            done = {"state": "collected", "collected_at": now, "run_id": run_id}
+            # Reopened while the run worked: people are at it again, and reconciliation must go on looking.
+            state = "collected" if _finished(connection, review.task_id) else "open"
+            done = {"state": state, "collected_at": now, "run_id": run_id}
             connection.execute(sa.update(reviews).where(mine).values(**done))
         return answered
 
@@ -240,10 +253,8 @@ class Inbox:
         for job in jobs:
             with self.engine.connect() as connection:
                 known = connection.execute(sa.select(review_jobs).where(review_jobs.c.job_id == job.job_id)).first()
-            if known is not None:
-                same = (known.state, known.stage, known.assignee) == (job.state, job.stage, job.assignee)
-                if same or _utc(known.updated_date) > job.updated_date:
-                    continue
+            if known is not None and (known.state == job.state or _utc(known.updated_date) > job.updated_date):
+                continue
             before = {"state": known.state if known else None}
             body = {"event": "update:job", "job": _as_cvat(job), "before_update": before, "webhook_id": None}
             healed += self.insert(Delivery("update:job", body, source))
@@ -285,27 +296,40 @@ def _make_engine(url: str) -> Engine:
     return engine
 
 
-def _update_job(connection: Connection, job: JobState) -> bool:
-    """Remember a job's state when it is news; ``False`` when something newer is known."""
-    known = connection.execute(sa.select(review_jobs).where(review_jobs.c.job_id == job.job_id)).first()
-    values = {
-        "task_id": job.task_id,
-        "type": job.type,
-        "state": job.state,
-        "stage": job.stage,
-        "assignee": job.assignee,
-        "updated_date": job.updated_date,
-        "url": job.url,
-    }
+def _alone(connection: Connection) -> None:
+    """Wait until no other process changes reviews. SQLite writers are alone anyway; inserting goes on beside it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(REVIEWS_LOCK)))
+
+
+def _update_job(connection: Connection, job: JobState, *, state_changed: bool = False) -> str | None:
+    """Remember a job's state when it is news; why it is none, otherwise.
+
+    ``updated_date`` is kept as of the last news, not of the last save: a late event is judged by it.
+    """
+    mine = review_jobs.c.job_id == job.job_id
+    known = connection.execute(sa.select(review_jobs).where(mine)).first()
+    shown = {"stage": job.stage, "assignee": job.assignee, "url": job.url}
+    values = {"task_id": job.task_id, "type": job.type, "state": job.state, "updated_date": job.updated_date, **shown}
     if known is None:
         connection.execute(review_jobs.insert().values(job_id=job.job_id, **values))
-        return True
-    if _utc(known.updated_date) >= job.updated_date:
-        return False
-    connection.execute(sa.update(review_jobs).where(review_jobs.c.job_id == job.job_id).values(**values))
+    else:
+        same, since = known.state == job.state, _utc(known.updated_date)
+        if job.updated_date < since or (same and job.updated_date == since):
+            return "older than what is known of the job"
+        if same and not state_changed:
+            connection.execute(sa.update(review_jobs).where(mine).values(**shown))
+            return "the state of the job did not change"
+        connection.execute(sa.update(review_jobs).where(mine).values(**values))
     if job.state != COMPLETED:
         connection.execute(sa.update(reviews).where(reviews.c.task_id == job.task_id).values(state="open"))
-    return True
+    return None
+
+
+def _finished(connection: Connection, task_id: int | None) -> bool:
+    """Whether nobody has to do anything any more. A task without known jobs is not finished."""
+    jobs = _jobs(connection, task_id)
+    return task_id is None or (bool(jobs) and all(job.state == COMPLETED for job in jobs))
 
 
 def _jobs(connection: Connection, task_id: int | None) -> list[Any]:

@@ -1,7 +1,8 @@
-"""What a delivery of CVAT means. Pure functions over the event's JSON; both of CVAT's dialects.
+"""What a delivery of CVAT means. Pure functions over the event's JSON; all three of CVAT's dialects.
 
 CVAT fires ``update:*`` on every save, also of annotations, so a state is never acted on: only a transition is, which
-``before_update`` (CVAT up to 2.72) or ``changes`` (from 2.73) names. Facts: CVAT's ``apps/webhooks/signals.py``.
+``before_update`` (CVAT up to 2.72) or ``changes`` (from 2.73) names. Newer servers send neither (cvat-ai/cvat#11104):
+then the inbox compares with what it knows. Facts: CVAT's ``apps/webhooks/signals.py``.
 """
 
 from __future__ import annotations
@@ -47,12 +48,14 @@ class Meaning:
     """What a delivery tells.
 
     Attributes:
-        job: the job's state, when the delivery is a transition of a job.
+        job: the job's state, when the delivery is a transition of a job, or may be one.
         noise: why the delivery tells nothing, otherwise.
+        state_changed: whether the delivery itself says that the state changed.
     """
 
     job: JobState | None
     noise: str | None
+    state_changed: bool = False
 
 
 def interpret(event: str, body: dict[str, Any]) -> Meaning:
@@ -61,14 +64,15 @@ def interpret(event: str, body: dict[str, Any]) -> Meaning:
         return Meaning(None, "ping")
     if event not in ("update:job", "create:job"):
         return Meaning(None, f"{event} tells nothing about the state of a job")
-    if event == "update:job" and not changed_fields(body) & TELLING:
+    changed = changed_fields(body)
+    if event == "update:job" and changed and not changed & TELLING:
         return Meaning(None, "a save without a change of state, stage or assignee")
     job = job_state(body.get("job"))
-    return Meaning(job, None) if job else Meaning(None, "the job in the payload cannot be read")
+    return Meaning(job, None, "state" in changed) if job else Meaning(None, "the job in the payload cannot be read")
 
 
 def changed_fields(body: dict[str, Any]) -> set[str]:
-    """Names of the fields an update changed, in either dialect."""
+    """Names of the fields an update changed; empty when the payload does not tell."""
     changes = body.get("changes")
     before = body.get("before_update")
     names: set[str] = set(before) if isinstance(before, dict) else set()
@@ -85,9 +89,12 @@ def job_state(job: Any) -> JobState | None:
         return None
     assignee = job.get("assignee")
     try:
+        job_id, task_id = as_id(job["id"]), as_id(job["task_id"])
+        if job_id is None or task_id is None:
+            return None
         return JobState(
-            job_id=int(job["id"]),
-            task_id=int(job["task_id"]),
+            job_id=job_id,
+            task_id=task_id,
             type=str(job.get("type") or "annotation"),
             state=str(job["state"]),
             stage=str(job.get("stage") or "annotation"),
@@ -132,5 +139,10 @@ def task_and_job(body: dict[str, Any]) -> tuple[int | None, int | None]:
     """Ids of the task and the job a delivery is about, where it says."""
     job, task = body.get("job"), body.get("task")
     if isinstance(job, dict):
-        return job.get("task_id"), job.get("id")
-    return (task.get("id") if isinstance(task, dict) else None), None
+        return as_id(job.get("task_id")), as_id(job.get("id"))
+    return (as_id(task.get("id")) if isinstance(task, dict) else None), None
+
+
+def as_id(value: Any) -> int | None:
+    """An id of CVAT's, ``None`` for anything that a database column for ids would not take."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None

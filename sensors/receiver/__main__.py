@@ -7,6 +7,7 @@ import logging
 import sys
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from resources.inbox import Inbox
 from resources.settings import SettingsError, load_settings
@@ -33,7 +34,11 @@ def main() -> int:
         print("receiver: set REEFLINE_WEBHOOK_SECRET (the secret of CVAT's webhooks)", file=sys.stderr)
         return 2
     inbox = Inbox(arguments.inbox_url or settings.inbox)
-    inbox.writable()
+    try:
+        inbox.writable()
+    except SQLAlchemyError as error:
+        print(f"receiver: the inbox {inbox.place} cannot be used: {error.args[0]}", file=sys.stderr)
+        return 2
     app = create_app(inbox, ReceiverSettings(secrets, arguments.allow_unsigned, arguments.body_limit))
     uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False)
     return 0

@@ -33,7 +33,10 @@ def test_a_service_that_is_killed_is_started_again(tmp_path):
 
 
 def test_stopping_ends_a_service_and_what_it_started(tmp_path):
-    code = "import subprocess,sys,time; print(subprocess.Popen([sys.executable,'-c','import time; time.sleep(60)']).pid, flush=True); time.sleep(60)"
+    code = (
+        "import subprocess,sys,time\nchild = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print(child.pid, flush=True); time.sleep(60)"
+    )
     with Supervisor(tmp_path) as supervisor:
         supervisor.start(Service("parent", [sys.executable, "-c", code]))
         log = supervisor.logs / "parent.log"

@@ -346,3 +346,61 @@ def test_a_review_with_an_open_job_is_never_due_after_reconciliation(tmp_path_fa
     inbox.apply_job_states([job(1, "in progress", len(told)), job(2, "completed", 50)])
     inbox.interpret_new()
     assert inbox.due() == []
+
+
+def test_a_cvat_that_no_longer_tells_what_changed_is_understood_by_comparison(review):
+    deliver(review, event(job(1, "completed", 2)))
+    assert collect(review) == 1
+
+
+@pytest.mark.parametrize(
+    ("later", "before"),
+    [
+        ({"assignee": "bob"}, {"assignee": None}),
+        ({"stage": "acceptance"}, {"stage": "annotation", "status": "annotation"}),
+    ],
+)
+def test_a_new_assignee_or_stage_after_the_collection_starts_nothing(review, later, before):
+    deliver(review, to("completed", 2))
+    assert collect(review) == 1
+    deliver(review, event(job(1, "completed", 3, **later), before))
+    review.apply_job_states([job(1, "completed", 4, **later)])
+    assert collect(review) == 0
+
+
+def test_a_review_reopened_during_its_run_stays_open(review):
+    deliver(review, to("completed", 2))
+    [due] = review.due()
+    deliver(review, to("in progress", 3))
+    review.mark_done(due.batch, due.gate, due.last_id, "r")
+    assert review.reviews()[0].state == "open"
+
+
+def test_a_state_changed_without_a_new_date_is_healed(review):
+    assert review.apply_job_states([job(1, "completed", 0)]) == 1
+    assert collect(review) == 1
+
+
+def test_a_task_whose_jobs_are_not_known_yet_is_not_due(inbox):
+    inbox.register_review("reef.0001", "corners", 7, None, [])
+    inbox.interpret_new()
+    assert inbox.due() == []
+
+
+def test_a_gate_that_needs_nobody_is_due_again_when_it_is_asked_for_again(inbox):
+    for _ in range(2):
+        inbox.register_review("reef.0001", "lattice", None, None, [])
+        assert collect(inbox) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"event": "update:job", "webhook_id": {"a": 1}},
+        {"event": "x" * 100, "job": {"id": 2**70, "task_id": "x"}},
+        {"event": "update:job", "job": {"id": [1], "task_id": 7, "state": "x", "updated_date": "x"}},
+    ],
+)
+def test_signed_but_odd_deliveries_are_kept_and_put_aside(inbox, body):
+    inbox.insert(Delivery(body["event"], body))
+    assert inbox.interpret_new().transitions == 0

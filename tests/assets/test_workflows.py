@@ -1,0 +1,152 @@
+"""The three workflows and the gates' policies, stage by stage, without CVAT where nobody is asked."""
+
+import cv2
+import pytest
+
+from assets import clean, corals, corners, cover, lattice, quality, rectified, release
+from assets.common.gate import GateNotReadyError, collect_review, create_review, decide
+from assets.raw import ingest
+from inference.registry import ModelRegistry
+from inference.scenes import render_quadrat
+from labels.manifest import ManifestRow, Status
+from labels.survey import GatePolicy, parse_survey
+from resources.cvat import CvatClient
+from resources.inbox import Inbox
+from resources.object_store import LocalStore
+from resources.offers import cut_new_batches
+from resources.releases import ReleaseRequest
+from resources.surveys import FolderPhotos, SurveyCatalog
+from resources.tables import BatchTables
+
+NOBODY = CvatClient("")
+BATCH = "reef.0001"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """One photo quadrat with strings, and the same ground straight and clean; a picture without a frame beside each."""
+    folder = tmp_path_factory.mktemp("photos")
+    scene = render_quadrat(42, difficulty=0.2, size=(1400, 1200))
+    for name, image in (("raw", scene.image), ("clean", scene.clean(700))):
+        (folder / name).mkdir()
+        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(folder / name / "Temae_2021_01.jpg"), bgr, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    return folder
+
+
+def begin(tmp_path, photos, workflow, policy="never"):
+    gates = {
+        "three_stage": ("corners", "lattice", "corals"),
+        "two_stage": ("corners", "corals"),
+        "one_stage": ("corals",),
+    }
+    policies = ", ".join(f"{gate}: {{policy: {policy}}}" for gate in gates[workflow])
+    text = (
+        f"name: reef\nphotos: {{folder: '{photos}'}}\ntaxonomy: demo-reef\nworkflow: {workflow}\n"
+        f"frame: {{side_cm: 50, rectified_px: 768}}\ngates: {{{policies}}}\n"
+    )
+    (tmp_path / "surveys").mkdir()
+    (tmp_path / "surveys" / "reef.yaml").write_text(text)
+    survey = parse_survey(text, "reef.yaml")
+    tables = BatchTables(LocalStore(tmp_path / "store"))
+    inbox = Inbox(f"sqlite:///{tmp_path / 'inbox.db'}")
+    source = FolderPhotos(photos)
+    [offer] = cut_new_batches(tables.store, survey, source.list())
+    ingest(tables, survey, source, offer)
+    return survey, tables, inbox
+
+
+def pass_gate(spec, survey, tables, inbox):
+    """Through a gate that asks nobody: finished at once, by the inbox as every other."""
+    create_review(spec, tables, survey, BATCH, NOBODY, inbox)
+    inbox.interpret_new()
+    [due] = inbox.due()
+    assert (due.batch, due.gate, due.task_id) == (BATCH, spec.gate, None)
+    collect_review(spec, tables, survey, BATCH, NOBODY)
+    inbox.mark_done(BATCH, spec.gate, due.last_id, "run")
+    assert inbox.due() == []
+
+
+@pytest.mark.parametrize("workflow", ["three_stage", "two_stage", "one_stage"])
+def test_a_survey_that_asks_nobody_goes_from_photo_to_release(tmp_path, photos, workflow):
+    survey, tables, inbox = begin(tmp_path, photos / ("clean" if workflow == "one_stage" else "raw"), workflow)
+    corners.propose(tables, survey, BATCH)
+    pass_gate(corners.GATE, survey, tables, inbox)
+    rectified.straighten(tables, survey, BATCH)
+    lattice.propose(tables, survey, BATCH)
+    pass_gate(lattice.GATE, survey, tables, inbox)
+    clean.clean(tables, survey, BATCH)
+    corals.propose(tables, survey, BATCH, ModelRegistry())
+    pass_gate(corals.GATE, survey, tables, inbox)
+
+    [picture] = tables.manifest("images/clean", BATCH)
+    [photo] = tables.manifest("images/raw", BATCH)
+    if workflow == "one_stage":
+        assert picture.status == Status.SKIPPED
+        assert picture.uri == photo.uri, "pixels were copied though no stage applied"
+    else:
+        assert (picture.width, picture.height) == (768, 768)
+        assert picture.extra["frame_cm"] == 50
+    assert ("mask_uri" in picture.extra) == (workflow == "three_stage")
+    assert tables.labels("corals/reviewed", BATCH), "no colony was found in a picture full of them"
+
+    table = cover.measure(tables, survey, BATCH)
+    tables.write_table("cover/quadrats", BATCH, table)
+    report = quality.measure(tables, survey, BATCH)
+    assert report["corals"]["accuracy"] == 1.0
+    assert 0.02 < sum(table["share"].to_pylist()) < 0.9
+    tables.store.put(quality.report_key(BATCH), b"{}")
+    catalog = SurveyCatalog(tmp_path / "surveys")
+    given = release.gather(tables, catalog, ReleaseRequest("reef-1", (BATCH,)))
+    assert [row["raw_sha256"] for row in given.images] == [photo.extra["original_sha256"]]
+
+
+def test_a_photo_without_a_frame_is_a_recorded_failure_when_nobody_is_asked(tmp_path, photos):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "Temae_2021_01.jpg").write_bytes((photos / "raw" / "Temae_2021_01.jpg").read_bytes())
+    cv2.imwrite(
+        str(folder / "Temae_2021_02.jpg"),
+        cv2.GaussianBlur(cv2.imread(str(photos / "clean" / "Temae_2021_01.jpg")), (0, 0), 9),
+    )
+    survey, tables, inbox = begin(tmp_path, folder, "two_stage")
+    corners.propose(tables, survey, BATCH)
+    pass_gate(corners.GATE, survey, tables, inbox)
+    result = rectified.straighten(tables, survey, BATCH)
+    reviewed = {row.status: row for row in tables.manifest("corners/reviewed", BATCH)}
+    assert set(reviewed) == {Status.OK, Status.FAILED}
+    assert reviewed[Status.FAILED].reason
+    assert len(result.rows) == 1
+
+
+def test_a_gate_without_its_project_says_what_to_run(tmp_path, photos):
+    class Empty(CvatClient):
+        def find_project(self, name):
+            return None
+
+    survey, tables, inbox = begin(tmp_path, photos / "raw", "three_stage", "always")
+    corners.propose(tables, survey, BATCH)
+    with pytest.raises(GateNotReadyError, match="reefline cvat apply"):
+        create_review(corners.GATE, tables, survey, BATCH, Empty(""), inbox)
+    assert inbox.reviews() == []
+
+
+def row(score=0.9, defects=(), status=Status.OK):
+    return ManifestRow("a" * 16, "s", status, "1", extra={"score": score, "defects": list(defects)}, reason="workflow")
+
+
+@pytest.mark.parametrize(
+    ("policy", "given", "person", "why"),
+    [
+        ("always", row(1.0), True, "always"),
+        ("never", row(0.0, ["no frame found"]), False, "never"),
+        ("when_doubtful", row(0.95), False, "0.95"),
+        ("when_doubtful", row(0.5), True, "score 0.50 is under 0.80"),
+        ("when_doubtful", row(0.95, ["corner 2 outside"]), True, "corner 2 outside"),
+        ("always", row(1.0, status=Status.SKIPPED), False, "workflow"),
+    ],
+)
+def test_the_policy_decides_and_says_why(policy, given, person, why):
+    decision = decide(GatePolicy(policy=policy), given)
+    assert decision.person == person
+    assert why in decision.reason
