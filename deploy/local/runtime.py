@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import dagster as dg
 import yaml
 
 from deploy.local.supervisor import Service
@@ -84,7 +85,18 @@ def prepare(home: Path, surveys_dir: Path, extra: Mapping[str, str] | None = Non
     shutil.copyfile(_dagster_yaml(), home / "dagster" / "dagster.yaml")
     workspace = {"load_from": [{"grpc_server": {"host": HOST, "port": ports["code"], "location_name": "reefline"}}]}
     (home / "workspace.yaml").write_text(yaml.safe_dump(workspace), encoding="utf-8")
+    _make_dagster_storage(home / "dagster")
     return Embedded(home, env, ports, sandbox=not cvat_url)
+
+
+def _make_dagster_storage(dagster_home: Path) -> None:
+    """Make Dagster's databases once, before several processes start and each finds none (SQLite has no lock for it)."""
+    if (dagster_home / "schedules").exists():
+        return
+    with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
+        instance.get_runs_count()
+        instance.fetch_materializations(dg.AssetKey(["images", "raw"]), limit=1)
+        instance.all_instigator_state()
 
 
 def services(installation: Embedded, *, web: bool) -> list[Service]:
