@@ -68,9 +68,7 @@ class Replay:
     def _one(self, step: str, record: dict, users: dict[str, str]) -> Exchange:
         request, response = record["request"], record["response"]
         body = (response.get("body") or {}).get("json")
-        made = Exchange(
-            step, request["method"], request["path"], response["status"], body, _type(response["headers"])
-        )
+        made = Exchange(step, request["method"], request["path"], response["status"], body, _type(response["headers"]))
         client = self.clients[users.get(made.method, "admin")]
         made.live_path = self._path(made.path)
         headers = {name: "" for name in request["headers"] if name.startswith("Upload-")}
