@@ -11,19 +11,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
+from resources.inbox.engine import make_engine
 from resources.inbox.interpret import JobState, as_id, dedupe_key, interpret, parse_date, task_and_job
 from resources.inbox.tables import deliveries, metadata, review_jobs, reviews
 
 UNKNOWN_TASK_PATIENCE = timedelta(minutes=10)
 """How long an event of a task nobody has registered is kept waiting: its review may be registered any moment."""
-BUSY_S = 5
 REVIEWS_LOCK = 4703121
 """Postgres advisory lock of those who change what is known of reviews; any number of our own."""
 GROUND_TRUTH = "ground_truth"
@@ -91,7 +90,7 @@ class Inbox:
     def engine(self) -> Engine:
         """The connected engine."""
         if self._engine is None:
-            engine = _make_engine(self.url)
+            engine = make_engine(self.url)
             with engine.begin() as connection:
                 metadata.create_all(connection)
             self._engine = engine
@@ -273,27 +272,6 @@ class Inbox:
         )
         with self.engine.connect() as connection:
             return {(source, state): number for source, state, number in connection.execute(query)}
-
-
-def _make_engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True)
-    database = sa.engine.make_url(url).database
-    if database and database != ":memory:":
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_S, "isolation_level": None})
-
-    @sa.event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _: Any) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_S * 1000}"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # Taking the write lock at once avoids the deadlock of two readers that both want to write.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
 
 
 def _alone(connection: Connection) -> None:

@@ -7,7 +7,7 @@ learned from the answers as they come.
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,11 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 import httpx
 from PIL import Image
 
-SECRET = "s3cret-of-the-test"  # of the recording
-KIND_OF_FIELD = {
-    "project_id": "projects", "task_id": "tasks", "job_id": "jobs", "job": "jobs", "assignee": "users",
-    "assignee_id": "users", "issue": "issues", "issue_id": "issues", "label_id": "labels",
-}  # fmt: skip
-ADDRESS = re.compile(r"/api/(\w+)/(\d+)")
-UPLOAD = "Upload-Multiple"
+from tests.contract.compare import KIND_OF_FIELD, differences, kind_of, named, translated
+from tests.contract.server import PASSWORD
+
+PICTURES = {"5": ["img_000.png", "img_001.png", "img_002.png"], "6": ["img_000.png"]}
+"""Names of the pictures of the recorded tasks; their bytes were not kept."""
 
 
 @dataclass
@@ -35,10 +33,12 @@ class Exchange:
     status: int
     recorded: Any
     recorded_type: str | None
-    live_status: int = 0
-    live: Any = None
-    live_type: str | None = None
     live_path: str = ""
+    live_status: int = 0
+    live_type: str | None = None
+    live: Any = None
+    found: list[str] = field(default_factory=list)
+    """Differences between the answers."""
 
     @property
     def name(self) -> str:
@@ -48,110 +48,95 @@ class Exchange:
 
 @dataclass
 class Replay:
-    """Plays steps; ``clients`` by user name, ``receiver`` the address that takes the place of the recorded one."""
+    """Plays steps. ``clients``: by user name; ``receiver``: what takes the place of the recorded receiver."""
 
     folder: Path
-    clients: dict[str, httpx.Client]
+    base: str
     receiver: str
-    ids: dict[tuple[str, int], int] = field(default_factory=dict)
+    clients: dict[str, httpx.Client] = field(default_factory=dict)
+    ids: dict[tuple[str, int], int] = field(default_factory=lambda: {("users", 1): 1})
 
-    def play(self, step: str, users: dict[str, str]) -> list[Exchange]:
-        """All exchanges of a step; ``users``: method -> who acts."""
-        done = []
-        for line in (self.folder / "rest" / f"{step}.jsonl").read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
-            if still_running(record):
-                continue  # CVAT's worker took a moment; how many times it was asked is chance
-            done.append(self._one(step, record, users))
-        return done
+    def play(self, step: str, actors: Mapping[str, str], values: bool) -> list[Exchange]:
+        """All exchanges of a step.
 
-    def _one(self, step: str, record: dict, users: dict[str, str]) -> Exchange:
+        Args:
+            step: name of a recorded file.
+            actors: method -> name of the user who sends it; the administrator where it is not given.
+            values: whether values are compared, or only keys and types.
+        """
+        lines = (self.folder / "rest" / f"{step}.jsonl").read_text(encoding="utf-8").splitlines()
+        # How many times an unfinished request was asked for is chance.
+        records = [r for r in map(json.loads, lines) if not _still_running(r)]
+        return [self._one(step, r, actors, values) for r in records]
+
+    def _one(self, step: str, record: dict, actors: Mapping[str, str], values: bool) -> Exchange:
         request, response = record["request"], record["response"]
-        body = (response.get("body") or {}).get("json")
-        made = Exchange(step, request["method"], request["path"], response["status"], body, _type(response["headers"]))
-        client = self.clients[users.get(made.method, "admin")]
-        made.live_path = self._path(made.path)
-        headers = {name: "" for name in request["headers"] if name.startswith("Upload-")}
+        recorded = (response.get("body") or {}).get("json")
+        made = Exchange(step, request["method"], request["path"], response["status"], recorded, _type(response))
+        made.live_path = self.path(made.path)
+        headers = {name: value for name, value in request["headers"].items() if name.startswith("Upload-")}
         options: dict[str, Any] = {"headers": headers}
-        if UPLOAD in headers:
-            options["files"] = self._pictures(record)
+        if "Upload-Multiple" in headers:
+            options["files"] = _pictures(made.path)
         elif request.get("body"):
-            options["json"] = self._body(request["body"]["json"])
+            options["json"] = self.body(request["body"]["json"])
+        client = self.clients[actors.get(made.method, "admin")]
         answer = client.request(made.method, made.live_path, **options)
-        made.live_status, made.live_type = answer.status_code, _type(answer.headers)
-        if "json" in (made.live_type or ""):
-            made.live = answer.json()
-        self._learn(made.recorded, made.live)
+        made.live_status, made.live_type = answer.status_code, _type({"headers": dict(answer.headers)})
+        made.live = answer.json() if "json" in (made.live_type or "") else None
+        self.learn(recorded, made.live)
+        made.found = self._found(made, values)
         return made
 
-    def _path(self, path: str) -> str:
-        parts = urlsplit(path)
-        named = ADDRESS.sub(lambda m: f"/api/{m[1]}/{self.ids.get((m[1], int(m[2])), m[2])}", parts.path)
-        rq_id = re.fullmatch(r"(/api/requests/)(.+)", named)
-        if rq_id:
-            found = re.sub(r"(?<=target_id=)\d+", lambda m: str(self.ids["tasks", int(m[0])]), unquote(rq_id[2]))
-            named = rq_id[1] + quote(found, safe="")
-        delivery = re.fullmatch(r"(.*/deliveries/)(\d+)(/.*)", named)
-        if delivery:
-            named = f"{delivery[1]}{self.ids['deliveries', int(delivery[2])]}{delivery[3]}"
-        query = [(k, self._id(k, v) if k in KIND_OF_FIELD else v) for k, v in parse_qsl(parts.query)]
-        return named + ("?" + str(httpx.QueryParams(query)) if query else "")
-
-    def _id(self, name: str, value: Any) -> Any:
-        return self.ids.get((KIND_OF_FIELD[name], int(value)), value) if value is not None else None
-
-    def _body(self, value: Any, shape: bool = False) -> Any:
-        if isinstance(value, list):
-            return [self._body(item, shape) for item in value]
-        if isinstance(value, str):
-            return re.sub(r"^http://127\.0\.0\.1:9090", self.receiver, value).replace("REDACTED", SECRET)
-        if not isinstance(value, dict):
-            return value
-        made = {}
-        for name, item in value.items():
-            if name in KIND_OF_FIELD and isinstance(item, int):
-                made[name] = self._id(name, item)
-            elif name == "id" and shape:
-                made[name] = self.ids["shapes", item]
-            else:
-                made[name] = self._body(item, shape=name in ("shapes", "elements", "tags") or shape)
-        return made
-
-    def _pictures(self, record: dict) -> list:
-        """Pictures of the recorded names and sizes; their content is not part of the contract."""
-        task = ADDRESS.search(record["request"]["path"])[2]
-        buffer = io.BytesIO()
-        Image.new("RGB", (320, 240), (20, 120, 160)).save(buffer, "PNG")
-        names = [f"img_{n}.png" for n in range(3)] if task == "5" else ["img_0.png"]
-        return [(f"client_files[{n}]", (name, buffer.getvalue(), "image/png")) for n, name in enumerate(names)]
-
-    def _learn(self, recorded: Any, live: Any) -> None:
+    def learn(self, recorded: Any, live: Any) -> None:
+        """Learn which ids stand for which."""
         for old, new in pairs(recorded, live):
             kind = kind_of(old)
             if kind and "id" in new:
                 self.ids.setdefault((kind, old["id"]), new["id"])
 
+    def _found(self, made: Exchange, values: bool) -> list[str]:
+        if made.status != made.live_status:
+            return [f"answers {made.live_status}, CVAT {made.status}"]
+        other = [] if made.live_type == made.recorded_type else [f"sends {made.live_type}, CVAT {made.recorded_type}"]
+        wanted = self.local(made.recorded)
+        return other + sorted(set(differences(wanted, made.live, values=values)))
 
-def still_running(record: dict) -> bool:
-    """A poll that came before the request was done."""
-    body = (record["response"].get("body") or {}).get("json")
-    return "/api/requests/" in record["request"]["path"] and body.get("status") in ("queued", "started")
+    def local(self, recorded: Any) -> Any:
+        """A recorded body as the server at hand would have written it."""
+        text = json.dumps(recorded).replace("http://127.0.0.1:9090", self.receiver)
+        return translated(json.loads(text), self.ids, self.base)
 
+    def path(self, recorded: str) -> str:
+        """A recorded path with translated ids."""
+        parts = urlsplit(recorded)
+        path = named(unquote(parts.path), self.ids)
+        delivery = re.fullmatch(r"(.*/deliveries/)(\d+)(/.*)", path)
+        if delivery:
+            path = f"{delivery[1]}{self.ids['deliveries', int(delivery[2])]}{delivery[3]}"
+        query = [(k, self._id(k, v)) for k, v in parse_qsl(parts.query, keep_blank_values=True)]
+        return quote(path) + (f"?{httpx.QueryParams(query)}" if query else "")
 
-def kind_of(thing: dict) -> str | None:
-    """What an object of CVAT is, ``None`` when it has no id of its own."""
-    if not isinstance(thing.get("id"), int):
-        return None
-    address = ADDRESS.search(thing.get("url") or "")
-    if address and int(address[2]) == thing["id"]:
-        return address[1]
-    if "color" in thing:
-        return "labels"
-    if "redelivery" in thing:
-        return "deliveries"
-    if "label_id" in thing:
-        return "shapes"
-    return "comments" if "issue" in thing else "issues" if "resolved" in thing else None
+    def body(self, value: Any, within_shape: bool = False) -> Any:
+        """A recorded request body with translated ids."""
+        if isinstance(value, list):
+            return [self.body(item, within_shape) for item in value]
+        if isinstance(value, str):
+            return value.replace("http://127.0.0.1:9090", self.receiver).replace("REDACTED", PASSWORD)
+        if not isinstance(value, dict):
+            return value
+        made = {}
+        for name, item in value.items():
+            if name == "id" and within_shape:
+                made[name] = self.ids.get(("shapes", item), item)
+            elif isinstance(item, int):
+                made[name] = self._id(name, item)
+            else:
+                made[name] = self.body(item, within_shape or name in ("shapes", "tags"))
+        return made
+
+    def _id(self, name: str, value: Any) -> Any:
+        return self.ids.get((KIND_OF_FIELD[name], int(value)), value) if name in KIND_OF_FIELD else value
 
 
 def pairs(recorded: Any, live: Any) -> Iterator[tuple[dict, dict]]:
@@ -160,35 +145,23 @@ def pairs(recorded: Any, live: Any) -> Iterator[tuple[dict, dict]]:
         yield recorded, live
         for name in recorded.keys() & live.keys():
             yield from pairs(recorded[name], live[name])
-    elif isinstance(recorded, list) and isinstance(live, list):
-        for old, new in zip(recorded, live, strict=False):
+    elif isinstance(recorded, list) and isinstance(live, list) and len(recorded) == len(live):
+        for old, new in zip(recorded, live, strict=True):
             yield from pairs(old, new)
 
 
-def differences(recorded: Any, live: Any, where: str = "") -> Iterator[str]:
-    """Where keys or JSON types of two answers differ; lists are compared as far as both go."""
-    if isinstance(recorded, dict) and isinstance(live, dict):
-        for name in sorted(recorded.keys() | live.keys()):
-            if name not in live:
-                yield f"{where}.{name} is missing"
-            elif name not in recorded:
-                yield f"{where}.{name} is not CVAT's"
-            else:
-                yield from differences(recorded[name], live[name], f"{where}.{name}")
-    elif isinstance(recorded, list) and isinstance(live, list):
-        for old, new in zip(recorded, live, strict=False):
-            yield from differences(old, new, f"{where}[]")
-    elif json_type(recorded) != json_type(live):
-        yield f"{where} is {json_type(live)}, in CVAT {json_type(recorded)}"
+def _pictures(path: str) -> list[tuple[str, tuple[str, bytes, str]]]:
+    buffer = io.BytesIO()
+    Image.new("RGB", (320, 240), (20, 120, 160)).save(buffer, "PNG")
+    names = PICTURES[re.search(r"tasks/(\d+)", path)[1]]
+    return [(f"client_files[{n}]", (name, buffer.getvalue(), "image/png")) for n, name in enumerate(names)]
 
 
-def json_type(value: Any) -> str:
-    """JSON's name for a type."""
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else "boolean"
-    return {int: "number", float: "number", str: "string", list: "array", dict: "object"}[type(value)]
+def _still_running(record: dict) -> bool:
+    body = (record["response"].get("body") or {}).get("json")
+    return "/api/requests/" in record["request"]["path"] and body.get("status") in ("queued", "started")
 
 
-def _type(headers: Any) -> str | None:
-    found = headers.get("Content-Type") or headers.get("content-type")
+def _type(answer: dict) -> str | None:
+    found = {name.lower(): value for name, value in answer["headers"].items()}.get("content-type")
     return found.split(";")[0] if found else None

@@ -100,9 +100,10 @@ class Receiver:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.taken.append({"path": self.path, "headers": headers, "raw": raw, "body": json.loads(raw)})
                 self.send_response(500 if self.path.startswith("/fail") else 200)
-                self.send_header("Content-Length", "2")
+                answer = b'{"ok": true}'
+                self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
-                self.wfile.write(b"ok")
+                self.wfile.write(answer)
 
             def log_message(self, *_args) -> None:
                 """Tests are quiet."""

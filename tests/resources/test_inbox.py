@@ -290,7 +290,7 @@ def test_many_writers_and_one_reader_lose_nothing(tmp_path):
 
 
 def test_a_locked_database_is_told_and_loses_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("resources.inbox.inbox.BUSY_S", 0)
+    monkeypatch.setattr("resources.inbox.engine.BUSY_S", 0)
     inbox = Inbox(f"sqlite:///{tmp_path / 'inbox.db'}")
     inbox.register_review("reef.0001", "corners", TASK, None, [job()])
     with closing(sqlite3.connect(tmp_path / "inbox.db", isolation_level=None)) as other:

@@ -1,0 +1,107 @@
+"""Routes for what people leave on pictures: shapes, issues, comments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from deploy.local.sandbox.http import Problem, Sandbox, VndJson, body_of, paged, required
+from deploy.local.sandbox.store import Document, now
+
+COLLECTION = {"projects": "project", "tasks": "task", "jobs": "job"}
+
+
+def marks_routes(sandbox: Sandbox) -> APIRouter:  # noqa: PLR0915 - a list of small routes
+    """The routes."""
+    api = APIRouter(prefix="/api")
+    store = sandbox.store
+
+    @api.get("/{collection}/{number}/annotations")
+    def annotations(collection: str, number: int, request: Request) -> VndJson:
+        """Shapes and tags of a task or job."""
+        caller = sandbox.caller(request)
+        kept = [store.get("annotations", j["id"]) for j in _jobs_of(caller, collection, number)]
+        found = [k for k in kept if k]
+        shapes = [s for k in found for s in k["shapes"]]
+        return VndJson({"version": 0, "tags": [t for k in found for t in k["tags"]], "shapes": shapes, "tracks": []})
+
+    @api.put("/{collection}/{number}/annotations")
+    async def replace_annotations(collection: str, number: int, request: Request) -> VndJson:
+        """Replace all shapes."""
+        caller = sandbox.caller(request)
+        body = await body_of(request)
+        with store.transaction():
+            jobs = _jobs_of(caller, collection, number)
+            saved = caller.changes.save_annotations(jobs, body.get("shapes") or [], body.get("tags") or [], "replace")
+        return VndJson(saved)
+
+    @api.patch("/{collection}/{number}/annotations")
+    async def change_annotations(collection: str, number: int, request: Request) -> VndJson:
+        """Create, update or delete some shapes."""
+        caller = sandbox.caller(request)
+        body = await body_of(request)
+        action = request.query_params.get("action")
+        if action not in ("create", "update", "delete"):
+            raise Problem(400, {"detail": "action must be create, update or delete"})
+        shapes, tags = body.get("shapes") or [], body.get("tags") or []
+        with store.transaction():
+            jobs = [j for j in _jobs_of(caller, collection, number) if _touches(j, [*shapes, *tags])]
+            saved = caller.changes.save_annotations(jobs, shapes, tags, action)
+        return VndJson({k: saved[k] for k in ("version", "tags", "shapes", "tracks")})
+
+    @api.get("/issues")
+    def issues(request: Request) -> VndJson:
+        """Issues of a task or job."""
+        caller = sandbox.caller(request)
+        query = request.query_params
+        found = store.all("issue")
+        if "job_id" in query:
+            found = [i for i in found if i["job"] == int(query["job_id"])]
+        if "task_id" in query:
+            mine = {j["id"] for j in store.all("job", task_id=int(query["task_id"]))}
+            found = [i for i in found if i["job"] in mine]
+        return paged(request, found, caller.views.issue)
+
+    @api.post("/issues")
+    async def create_issue(request: Request) -> VndJson:
+        """A new issue with its first comment."""
+        caller = sandbox.caller(request)
+        body = await body_of(request)
+        required(body, "job", "frame", "message")
+        where = caller.need("job", body["job"])
+        task_ = caller.need("task", where["task_id"])
+        when = now()
+        base = {"owner": caller.user["id"], "created_date": when, "updated_date": when}
+        with store.transaction():
+            fields = {k: body.get(k) for k in ("job", "frame", "position")}
+            issue = store.put("issue", {"id": store.next_id("issue"), **fields, **base, "resolved": False})
+            caller.changes.fire(task_["project_id"], "create:issue", "issue", caller.views.issue(issue))
+            comment = {"id": store.next_id("comment"), "issue": issue["id"], "message": body["message"], **base}
+            store.put("comment", comment)
+            caller.changes.fire(task_["project_id"], "create:comment", "comment", caller.views.comment(comment))
+        return VndJson(caller.views.issue(issue), 201)
+
+    @api.get("/comments")
+    def comments(request: Request) -> VndJson:
+        """Comments of an issue."""
+        caller = sandbox.caller(request)
+        found = store.all("comment")
+        if "issue_id" in request.query_params:
+            found = [c for c in found if c["issue"] == int(request.query_params["issue_id"])]
+        return paged(request, found, caller.views.comment)
+
+    return api
+
+
+def _jobs_of(caller: Any, collection: str, number: int) -> list[Document]:
+    if collection not in ("tasks", "jobs"):
+        raise Problem(404, {"detail": "Not found."})
+    found = caller.need(COLLECTION[collection], number)
+    if collection == "jobs":
+        return [found]
+    return [j for j in caller.store.all("job", task_id=number) if j["type"] == "annotation"]
+
+
+def _touches(job: Document, shapes: list[Document]) -> bool:
+    return any(job["start_frame"] <= s["frame"] <= job["stop_frame"] for s in shapes)
