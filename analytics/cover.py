@@ -1,7 +1,8 @@
 """Cover: the share of a quadrat that each taxon takes, from reviewed outlines on clean pictures.
 
-Where outlines overlap, the ground is counted once, for the outline that was drawn first. Pixels that inpainting has
-invented are left out of numerator and denominator, and their share is reported.
+Where outlines overlap, the ground is counted once, for the outline that was drawn first. Areas are those of the
+outlines themselves: painting them into a raster first would add half a pixel all around, 10 % of a small colony.
+Pixels that inpainting has invented are left out of numerator and denominator, and their share is reported.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import pyarrow as pa
+import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from labels.schema import Kind, Shape
 
 RASTER_PX = 960
-"""Side of the raster in which ground is counted: 0.1 % of a 1 m quadrat is about 920 of its pixels."""
+"""Side of the raster in which invented pixels are counted: about 1 mm of a 1 m quadrat."""
 RESAMPLES = 2000
 
 COVER_SCHEMA = pa.schema(
@@ -80,23 +83,21 @@ def quadrat_cover(quadrat: Quadrat, shapes: Sequence[Shape], taxa: Sequence[str]
         shapes: reviewed polygons in pixels of the clean picture.
         taxa: all taxa of the survey's taxonomy.
     """
-    side = RASTER_PX
-    scale = np.array([side / quadrat.width, side / quadrat.height])
-    valid = np.ones((side, side), bool)
-    if quadrat.inpainted is not None:
-        valid = cv2.resize(quadrat.inpainted, (side, side), interpolation=cv2.INTER_NEAREST) == 0
-    taken = np.zeros((side, side), bool)
-    pixels = dict.fromkeys(taxa, 0)
+    picture = shapely.box(-0.5, -0.5, quadrat.width - 0.5, quadrat.height - 0.5)
+    invented = _Invented(quadrat)
+    taken: BaseGeometry = shapely.Polygon()
+    pixels = dict.fromkeys(taxa, 0.0)
     sizes: dict[str, list[float]] = {taxon: [] for taxon in taxa}
-    cell_cm2 = (quadrat.width * quadrat.cm_per_px / side) * (quadrat.height * quadrat.cm_per_px / side)
+    px_cm2 = quadrat.cm_per_px**2
     for shape in shapes:
         if shape.kind != Kind.POLYGON or shape.label not in pixels:
             continue
-        ground = _raster(shape, scale, side) & ~taken
-        taken |= ground
-        pixels[shape.label] += int((ground & valid).sum())
-        sizes[shape.label].append(float(ground.sum()) * cell_cm2)
-    total = int(valid.sum())
+        outline = _polygon(shape)
+        ground = outline.intersection(picture).difference(taken)
+        taken = taken.union(outline)
+        pixels[shape.label] += max(ground.area - invented.within(ground), 0.0)
+        sizes[shape.label].append(ground.area * px_cm2)
+    total = picture.area - invented.area
     common = {
         "image_id": quadrat.image_id,
         "batch": quadrat.batch,
@@ -104,15 +105,15 @@ def quadrat_cover(quadrat: Quadrat, shapes: Sequence[Shape], taxa: Sequence[str]
         "site": quadrat.site,
         "year": quadrat.year,
         "quadrat": quadrat.quadrat,
-        "inpainted_share": 1 - total / side**2,
-        "valid_cm2": total * cell_cm2,
+        "inpainted_share": invented.area / picture.area,
+        "valid_cm2": total * px_cm2,
     }
     return [
         {
             **common,
             "taxon": taxon,
             "share": pixels[taxon] / total if total else 0.0,
-            "cm2": pixels[taxon] * cell_cm2,
+            "cm2": pixels[taxon] * px_cm2,
             "colonies": len(sizes[taxon]),
             "mean_colony_cm2": float(np.mean(sizes[taxon])) if sizes[taxon] else None,
         }
@@ -149,11 +150,32 @@ def summarise(cover: pa.Table, seed: int = 1) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SUMMARY_SCHEMA)
 
 
-def _raster(shape: Shape, scale: NDArray[np.float64], side: int) -> NDArray[np.bool_]:
-    mask = np.zeros((side, side), np.uint8)
-    rings = [(shape.points, 1), *((hole, 0) for hole in shape.holes)]
-    for flat, value in rings:
+class _Invented:
+    """The centres of a picture's invented pixels; each stands for ``cell`` square pixels of the picture."""
+
+    def __init__(self, quadrat: Quadrat) -> None:
+        mask = np.zeros((1, 1), np.uint8)
+        if quadrat.inpainted is not None:
+            mask = cv2.resize(quadrat.inpainted, (RASTER_PX, RASTER_PX), interpolation=cv2.INTER_NEAREST)
+        step_x, step_y = quadrat.width / mask.shape[1], quadrat.height / mask.shape[0]
+        rows, columns = np.nonzero(mask)
         # Pixel centres at integers: the picture's left edge lies at -0.5.
-        ring = (np.array(flat).reshape(-1, 2) + 0.5) * scale - 0.5
-        cv2.fillPoly(mask, [np.round(ring * 16).astype(np.int32)], value, cv2.LINE_8, 4)
-    return mask > 0
+        self._xs, self._ys = (columns + 0.5) * step_x - 0.5, (rows + 0.5) * step_y - 0.5
+        self._cell = step_x * step_y
+        self.area = rows.size * self._cell
+
+    def within(self, ground: BaseGeometry) -> float:
+        """Invented square pixels inside an area."""
+        if ground.is_empty or not self._xs.size:
+            return 0.0
+        x0, y0, x1, y1 = ground.bounds
+        near = (self._xs >= x0) & (self._xs <= x1) & (self._ys >= y0) & (self._ys <= y1)
+        shapely.prepare(ground)
+        return float(shapely.contains_xy(ground, self._xs[near], self._ys[near]).sum()) * self._cell
+
+
+def _polygon(shape: Shape) -> BaseGeometry:
+    holes = [list(zip(hole[::2], hole[1::2], strict=True)) for hole in shape.holes]
+    polygon = shapely.Polygon(shape.xy(), holes)
+    # Outlines drawn by hand may cross themselves.
+    return polygon if polygon.is_valid else shapely.make_valid(polygon)

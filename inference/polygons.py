@@ -1,7 +1,8 @@
 """Masks to polygons and back.
 
 Contours are taken on crops, holes are kept, outlines are simplified within a stated tolerance, and what comes out is
-valid: at least three points, no self-crossing, no specks.
+valid: at least three points, no self-crossing, no specks. An outline runs through the centres of a mask's outermost
+pixels; :func:`polygon_to_mask`, and the painting of training pictures, colour those pixels too.
 """
 
 from __future__ import annotations

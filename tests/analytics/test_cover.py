@@ -62,6 +62,33 @@ def test_a_wholly_invented_quadrat_has_no_cover_and_no_valid_ground():
     assert rows[0]["valid_cm2"] == 0
 
 
+@pytest.mark.parametrize("side", [3, 10, 20, 50])
+def test_small_colonies_are_not_measured_too_large(side):
+    rows = quadrat_cover(quadrat(), [box(100, 100, 100 + side, 100 + side)], TAXA)
+    assert shares(rows)["Porites"] == pytest.approx(side * side / 960**2, rel=1e-9)
+
+
+def test_a_round_colony_has_the_area_of_its_outline_at_every_resolution():
+    angles = np.linspace(0, 2 * np.pi, 360, endpoint=False)
+    for width in (480, 1920):
+        radius = 12 * width / 960
+        ring = np.column_stack([np.cos(angles), np.sin(angles)]) * radius + width / 2
+        shape = Shape("a" * 16, "s", Kind.POLYGON, "Porites", ring.ravel().tolist())
+        rows = quadrat_cover(quadrat(width), [shape], TAXA)
+        assert shares(rows)["Porites"] == pytest.approx(np.pi * radius**2 / width**2, rel=1e-3)
+
+
+def test_an_outline_that_crosses_itself_counts_the_ground_it_encloses():
+    bow = Shape("a" * 16, "s", Kind.POLYGON, "Porites", [100.0, 100, 200, 200, 200, 100, 100, 200])
+    rows = quadrat_cover(quadrat(), [bow], TAXA)
+    assert shares(rows)["Porites"] == pytest.approx(5000 / 960**2, rel=1e-6)
+
+
+def test_ground_outside_the_picture_does_not_count():
+    rows = quadrat_cover(quadrat(), [box(-100, -100, 100, 100)], TAXA)
+    assert shares(rows)["Porites"] == pytest.approx(100 * 100 / 960**2, rel=1e-9)
+
+
 @settings(max_examples=25)
 @given(
     st.lists(

@@ -7,12 +7,13 @@ from typing import Any
 KIND_OF_FIELD = {
     "project_id": "projects", "task_id": "tasks", "job_id": "jobs", "job": "jobs", "assignee": "users",
     "assignee_id": "users", "issue": "issues", "issue_id": "issues", "label_id": "labels", "webhook_id": "webhooks",
+    "spec_id": "attributes",
 }  # fmt: skip
 """Fields that hold the id of something else."""
 ADDRESS = re.compile(r"/api/(\w+)/(\d+)")
 QUERY = re.compile(r"(\w+_id)=(\d+)")
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
-CHANCE = {"key", "color", "description", "subtitle", "logo_url", "svg", "data", "groups"}
+CHANCE = {"key", "color", "email", "description", "subtitle", "logo_url", "svg", "data", "groups"}
 """Fields whose text is the server's own business; their types are compared all the same."""
 Ids = Mapping[tuple[str, int], int]
 
@@ -24,7 +25,12 @@ def kind_of(thing: Mapping[str, Any]) -> str | None:
     address = ADDRESS.search(thing.get("url") or "")
     if address and int(address[2]) == thing["id"]:
         return address[1]
-    for field, kind in (("color", "labels"), ("redelivery", "deliveries"), ("label_id", "shapes")):
+    for field, kind in (
+        ("color", "labels"),
+        ("redelivery", "deliveries"),
+        ("label_id", "shapes"),
+        ("input_type", "attributes"),
+    ):
         if field in thing:
             return kind
     return "comments" if "issue" in thing else "issues" if "resolved" in thing else None

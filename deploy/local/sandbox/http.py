@@ -99,7 +99,7 @@ class Sandbox:
         new: Document = {"date_joined": now(), "last_login": None}
         user = known[0] if known else {"id": self.store.next_id("user"), **new}
         user |= {"username": username, "salt": salt, "password": _digest(salt + password), "is_active": True}
-        user |= {"is_staff": admin, "is_superuser": admin, "groups": ["admin" if admin else "worker"]}
+        user |= {"is_staff": admin, "is_superuser": admin, "groups": ["admin" if admin else "user"]}
         for name in ("first_name", "last_name", "email"):
             user[name] = (names or {}).get(name, user.get(name, ""))
         return self.store.put("user", user)
@@ -146,11 +146,13 @@ def required(body: Document, *names: str) -> None:
         raise Problem(400, missing)
 
 
-def paged(request: Request, items: Sequence[Document], write: Callable[[Document], Document]) -> VndJson:
-    """A page of a list, newest first, filtered as the query says."""
+def paged(
+    request: Request, items: Sequence[Document], write: Callable[[Document], Document], *, oldest_first: bool = False
+) -> VndJson:
+    """A page of a list, newest first unless asked otherwise, filtered as the query says."""
     query = request.query_params
     wanted = [item for item in items if _matches(item, query.get("filter"))]
-    wanted = sorted(wanted, key=lambda item: -item["id"])
+    wanted = sorted(wanted, key=lambda item: item["id"], reverse=not oldest_first)
     size = min(int(query.get("page_size", PAGE_SIZE)), MAX_PAGE_SIZE)
     page = int(query.get("page", 1))
     if page < 1 or (page > 1 and (page - 1) * size >= len(wanted)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
 import secrets
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
-from PIL import Image
+from PIL import Image, ImageOps
 
 from deploy.local.sandbox.changes import CHUNK
 from deploy.local.sandbox.http import Caller, Problem, Sandbox, VndJson, body_of
 from deploy.local.sandbox.store import Document, now
 
 TUS = {"Tus-Resumable": "1.0.0"}
+PREVIEW_PX = 256
 
 
 def media_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list of small routes
@@ -98,7 +100,7 @@ def media_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
 
     @api.get("/{collection}/{number}/data")
     def frame(collection: str, number: int, request: Request) -> Response:
-        """One picture, as uploaded."""
+        """One picture: as uploaded, or (``quality=compressed``) as the JPEG that CVAT's pages show."""
         caller = sandbox.caller(request)
         task = _task_of(caller, collection, number)
         query = request.query_params
@@ -107,9 +109,31 @@ def media_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
         index = int(query["number"])
         if index >= len(task["frames"]):
             raise Problem(404, {"detail": f"the task has no frame {index}"})
-        return FileResponse(store.media(task["id"]) / task["frames"][index]["name"])
+        path = store.media(task["id"]) / task["frames"][index]["name"]
+        if query.get("quality") == "compressed":
+            return _jpeg(path, task["image_quality"])
+        return FileResponse(path)
+
+    @api.get("/{collection}/{number}/preview")
+    def preview(collection: str, number: int, request: Request) -> Response:
+        """A small picture of the first frame."""
+        caller = sandbox.caller(request)
+        task = _task_of(caller, collection, number)
+        if not task["frames"]:
+            raise Problem(404, {"detail": "the task has no pictures yet"})
+        return _jpeg(store.media(task["id"]) / task["frames"][0]["name"], 75, PREVIEW_PX)
 
     return api
+
+
+def _jpeg(path: Path, quality: int, side_px: int | None = None) -> Response:
+    with Image.open(path) as image:
+        shown = ImageOps.exif_transpose(image).convert("RGB")
+    if side_px:
+        shown.thumbnail((side_px, side_px))
+    buffer = io.BytesIO()
+    shown.save(buffer, "JPEG", quality=quality)
+    return Response(buffer.getvalue(), media_type="image/jpeg")
 
 
 async def _keep_files(request: Request, folder: Path) -> None:

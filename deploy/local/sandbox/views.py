@@ -65,8 +65,12 @@ class Views:
             "task_subsets": sorted({t["subset"] for t in tasks if t["subset"]}),
         }
 
+    def system_user(self, number: int) -> Document:
+        """A user as the sender of what a worker did: without an address."""
+        return _fields(self.store.get("user", number) or {}, "id username email")
+
     def task(self, task: Document, *, in_payload: bool = False) -> Document:
-        """A task. In webhook payloads the job counts are not filled in, as in CVAT."""
+        """A task. In most webhook payloads the job counts are not filled in, as in CVAT."""
         number = task["id"]
         jobs = self.store.all("job", task_id=number)
         done = sum(job_status(j) == COMPLETED for j in jobs)
@@ -103,7 +107,7 @@ class Views:
             "jobs": {**counts, "url": f"{self.base}/api/jobs?task_id={number}"},
             "labels": {"url": f"{self.base}/api/labels?task_id={number}"},
             "assignee_updated_date": task["assignee_updated_date"],
-            "validation_mode": None,
+            "validation_mode": "gt" if any(j["type"] == "ground_truth" for j in jobs) else None,
             "consensus_enabled": False,
         }
 
@@ -157,7 +161,7 @@ class Views:
         """A webhook, without its secret."""
         fields = "target_url description type content_type is_active enable_ssl created_date updated_date"
         number = webhook["id"]
-        return {
+        body = {
             "id": number,
             "url": f"{self.base}/api/webhooks/{number}",
             **_fields(webhook, fields),
@@ -166,6 +170,10 @@ class Views:
             "organization": None,
             "events": webhook["events"],
         }
+        sent = self.store.all("delivery", webhook_id=number)
+        if sent:
+            body |= {"last_status": sent[-1]["status_code"], "last_delivery_date": sent[-1]["updated_date"]}
+        return body
 
     def issue(self, issue: Document) -> Document:
         """An issue."""
@@ -198,9 +206,9 @@ def job_status(job: Document) -> str:
 
 
 def task_status(jobs: list[Document]) -> str:
-    """Status of a task with these jobs: annotation, validation or completed."""
+    """Status of a task with these jobs: that of the job that is furthest back."""
     statuses = {job_status(job) for job in jobs}
-    if not statuses or (ANNOTATION in statuses and VALIDATION not in statuses):
+    if not statuses or ANNOTATION in statuses:
         return ANNOTATION
     return VALIDATION if VALIDATION in statuses else COMPLETED
 

@@ -58,7 +58,9 @@ def accounts_routes(sandbox: Sandbox) -> APIRouter:
     def users(request: Request) -> VndJson:
         """All users."""
         caller = sandbox.caller(request)
-        found = [u for u in store.all("user") if request.query_params.get("username", u["username"]) == u["username"]]
+        query = request.query_params
+        found = [u for u in store.all("user") if query.get("username", u["username"]) == u["username"]]
+        found = [u for u in found if query.get("search", "").lower() in u["username"].lower()]
         return paged(request, found, caller.views.user)
 
     @api.get("/users/self")
@@ -66,5 +68,11 @@ def accounts_routes(sandbox: Sandbox) -> APIRouter:
         """Who asks."""
         caller = sandbox.caller(request)
         return VndJson(caller.views.user(caller.user))
+
+    @api.get("/organizations")
+    def organizations(request: Request) -> VndJson:
+        """None: the sandbox's people work in their personal workspace."""
+        sandbox.caller(request)
+        return paged(request, [], lambda organization: organization)
 
     return api

@@ -61,7 +61,7 @@ def catalog_routes(sandbox: Sandbox) -> APIRouter:
         project_id = _project_of(sandbox, query)
         if project_id is not None:
             found = [label for label in found if label["project_id"] == project_id]
-        return paged(request, found, caller.views.label)
+        return paged(request, found, caller.views.label, oldest_first=True)
 
     return api
 

@@ -12,7 +12,7 @@ from deploy.local.sandbox.store import Document, now
 COLLECTION = {"projects": "project", "tasks": "task", "jobs": "job"}
 
 
-def marks_routes(sandbox: Sandbox) -> APIRouter:  # noqa: PLR0915 - a list of small routes
+def marks_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list of small routes
     """The routes."""
     api = APIRouter(prefix="/api")
     store = sandbox.store
@@ -74,13 +74,33 @@ def marks_routes(sandbox: Sandbox) -> APIRouter:  # noqa: PLR0915 - a list of sm
         when = now()
         base = {"owner": caller.user["id"], "created_date": when, "updated_date": when}
         with store.transaction():
-            fields = {k: body.get(k) for k in ("job", "frame", "position")}
+            fields = {k: body.get(k) for k in ("job", "frame")}
+            fields["position"] = [float(v) for v in body.get("position") or []]
             issue = store.put("issue", {"id": store.next_id("issue"), **fields, **base, "resolved": False})
             caller.changes.fire(task_["project_id"], "create:issue", "issue", caller.views.issue(issue))
-            comment = {"id": store.next_id("comment"), "issue": issue["id"], "message": body["message"], **base}
-            store.put("comment", comment)
-            caller.changes.fire(task_["project_id"], "create:comment", "comment", caller.views.comment(comment))
+            caller.changes.add_comment(issue, body["message"])
         return VndJson(caller.views.issue(issue), 201)
+
+    @api.patch("/issues/{number}")
+    async def patch_issue(number: int, request: Request) -> VndJson:
+        """Resolve an issue, or open it again."""
+        caller = sandbox.caller(request)
+        body = await body_of(request)
+        issue = caller.need("issue", number)
+        with store.transaction():
+            caller.changes.patch_issue(issue, body)
+        return VndJson(caller.views.issue(issue))
+
+    @api.post("/comments")
+    async def create_comment(request: Request) -> VndJson:
+        """A word about an issue."""
+        caller = sandbox.caller(request)
+        body = await body_of(request)
+        required(body, "issue", "message")
+        issue = caller.need("issue", body["issue"])
+        with store.transaction():
+            comment = caller.changes.add_comment(issue, body["message"])
+        return VndJson(caller.views.comment(comment), 201)
 
     @api.get("/comments")
     def comments(request: Request) -> VndJson:
