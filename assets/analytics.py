@@ -3,6 +3,7 @@
 Filling again replaces: the tables keep the newest row of a key.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from assets.common.policies import TRANSIENT
 from assets.cover import STAGE as COVER
 from labels.survey import parse_batch_key
 from resources.clickhouse import ClickHouse
-from resources.inbox import Inbox
+from resources.inbox import Inbox, ReviewStatus
 from resources.tables import BatchTables
 
 CODE_VERSION = "1"
@@ -115,8 +116,9 @@ def analytics_reviews(
     inbox: dg.ResourceParam[Inbox],
     clickhouse: dg.ResourceParam[ClickHouse],
 ) -> dg.MaterializeResult:
-    """Every review: whom it waits for, since when, how far it is."""
+    """Every review: whom it waits for, since when, how far it is. Its metadata lists those that wait now."""
     now = datetime.now(UTC)
+    known = inbox.reviews()
     rows = [
         {
             "batch": review.batch,
@@ -128,17 +130,33 @@ def analytics_reviews(
             "since": review.since,
             "loaded_at": now,
         }
-        for review in inbox.reviews()
+        for review in known
     ]
-    return _load(context, clickhouse, "reviews", rows)
+    return _load(context, clickhouse, "reviews", rows, {"waiting": dg.MetadataValue.md(_waiting(known))})
+
+
+def _waiting(reviews: Sequence[ReviewStatus]) -> str:
+    """The open reviews as a table, the longest wait first."""
+    lines = ["| batch | gate | jobs done | stage | waits for | since (UTC) |", "|---|---|---|---|---|---|"]
+    for review in sorted(reviews, key=lambda r: r.since):
+        if review.state == "open":
+            gate = f"[{review.gate}]({review.url})" if review.url else review.gate
+            who, stage = ", ".join(review.waiting_for) or "anyone", ", ".join(review.stages)
+            done = f"{review.jobs_done} of {review.jobs_total}"
+            lines.append(f"| {review.batch} | {gate} | {done} | {stage} | {who} | {review.since:%Y-%m-%d %H:%M} |")
+    return "\n".join(lines) if len(lines) > 2 else "nothing waits for people"
 
 
 def _load(
-    context: dg.AssetExecutionContext, clickhouse: ClickHouse, table: str, rows: list[dict[str, Any]]
+    context: dg.AssetExecutionContext,
+    clickhouse: ClickHouse,
+    table: str,
+    rows: list[dict[str, Any]],
+    more: dict[str, Any] | None = None,
 ) -> dg.MaterializeResult:
     with clickhouse.session({"run_id": context.run_id, "asset": f"{GROUP}/{table}"}) as session:
         session.migrate()
         if rows:
             session.insert(table, pa.Table.from_pylist(rows))
         total = session.query(f"SELECT count() AS n FROM {table} FINAL")["n"][0].as_py()  # noqa: S608 - our own names
-    return dg.MaterializeResult(metadata={"dagster/row_count": int(total), "loaded": len(rows)})
+    return dg.MaterializeResult(metadata={"dagster/row_count": int(total), "loaded": len(rows), **(more or {})})

@@ -19,7 +19,7 @@ from assets.common.pictures import load_rgb
 from assets.common.stage import Done, StageResult, Work, run_stage
 from inference.registry import ModelRegistry
 from inference.segmentation import segment
-from labels.formats.cvat import taxonomy_label_specs
+from labels.formats.cvat import coral_guide, taxonomy_label_specs
 from labels.manifest import ManifestRow
 from labels.schema import Kind, Shape
 from labels.survey import SurveyConfig
@@ -115,6 +115,14 @@ def _colors(survey: SurveyConfig) -> dict[str, str]:
     return {taxon.name: taxon.color for taxon in load_taxonomy(survey.taxonomy).taxa}
 
 
-GATE = GateSpec(Gate.CORALS, CLEAN, lambda survey: f"reefline corals {survey.taxonomy}", _label_specs, _check, _colors)
+GATE = GateSpec(
+    Gate.CORALS,
+    CLEAN,
+    lambda survey: f"reefline corals {survey.taxonomy}",
+    _label_specs,
+    lambda survey: coral_guide(load_taxonomy(survey.taxonomy)),
+    _check,
+    _colors,
+)
 corals_gate = gate_assets(GATE)
 corals_checks = gate_checks(GATE, lambda survey: {taxon.name for taxon in load_taxonomy(survey.taxonomy).taxa})

@@ -20,7 +20,7 @@ from assets.raw import STAGE as RAW
 from assets.raw import accepted
 from inference.corners import MODEL, find_corners
 from inference.selfchecks import check_corners
-from labels.formats.cvat import corner_label_spec
+from labels.formats.cvat import corner_guide, corner_label_spec
 from labels.manifest import ManifestRow, Status
 from labels.schema import Kind, Shape
 from labels.survey import SurveyConfig
@@ -109,7 +109,14 @@ def _check(survey: SurveyConfig, row: ManifestRow, shapes: Sequence[Shape]) -> l
     return check_corners(np.array(shapes[0].xy()), row.width or 0, row.height or 0)
 
 
-GATE = GateSpec(Gate.CORNERS, RAW, lambda survey: "reefline corners", _label_specs, _check)
+GATE = GateSpec(
+    Gate.CORNERS,
+    RAW,
+    lambda survey: "reefline corners",
+    _label_specs,
+    lambda survey: corner_guide(CORNERS_LABEL),
+    _check,
+)
 corners_gate = gate_assets(GATE)
 corners_checks = gate_checks(GATE, lambda survey: {CORNERS_LABEL})
 

@@ -19,7 +19,7 @@ from assets.common.stage import Done, StageResult, Work, run_stage
 from assets.rectified import STAGE as RECTIFIED
 from inference.lattice import MODEL, find_lattice
 from inference.selfchecks import check_lattice
-from labels.formats.cvat import lattice_label_spec
+from labels.formats.cvat import lattice_guide, lattice_label_spec
 from labels.lattice import load_topology
 from labels.manifest import ManifestRow, Status
 from labels.schema import OUTSIDE, Kind, Shape
@@ -122,7 +122,12 @@ def _check(survey: SurveyConfig, row: ManifestRow, shapes: Sequence[Shape]) -> l
 
 
 GATE = GateSpec(
-    Gate.LATTICE, RECTIFIED, lambda survey: f"reefline lattice {survey.lattice.topology}", _label_specs, _check
+    Gate.LATTICE,
+    RECTIFIED,
+    lambda survey: f"reefline lattice {survey.lattice.topology}",
+    _label_specs,
+    lambda survey: lattice_guide(LATTICE_LABEL, load_topology(survey.lattice.topology)),
+    _check,
 )
 lattice_gate = gate_assets(GATE)
 lattice_checks = gate_checks(GATE, lambda survey: {LATTICE_LABEL})

@@ -118,6 +118,15 @@ class Gates(_Part):
     corals: GatePolicy = Field(default_factory=GatePolicy, description="Gate 3: the outlines of the colonies.")
 
 
+class GroundTruth(_Part):
+    """Pictures of a task that are drawn twice, without seeing the proposals, to measure quality."""
+
+    share: float = Field(0.05, gt=0, le=1, description="Share of a task's pictures (0 to 1), at least one.")
+    method: Literal["random_uniform", "random_per_job"] = Field(
+        "random_uniform", description="'random_uniform' = over the whole task; 'random_per_job' = from every job."
+    )
+
+
 class Cvat(_Part):
     """How the work appears in CVAT."""
 
@@ -129,6 +138,14 @@ class Cvat(_Part):
         default_factory=list, description="CVAT user names; jobs are handed out to them in turn. Empty = nobody."
     )
     subset: str | None = Field(None, description="CVAT subset of the tasks, for example 'train'; empty = none.")
+    done_at: Literal["annotation", "validation", "acceptance"] = Field(
+        "annotation",
+        description="A job is done when it is completed in this stage of CVAT or a later one: 'annotation' = when the "
+        "annotator says so; 'validation' = when a second person has looked; 'acceptance' = when it is accepted.",
+    )
+    ground_truth: GroundTruth | None = Field(
+        None, description="A ground-truth job in every task of the coral gate; empty = none."
+    )
 
 
 class Names(_Part):

@@ -8,6 +8,7 @@ from assets.common.names import Gate
 from assets.common.partitions import BATCHES, RELEASES
 from resources.cvat import CvatClient
 from resources.inbox import Inbox
+from resources.settings import Settings
 from sensors.reconcile import reconcile
 
 
@@ -63,13 +64,24 @@ AFTER = {Gate.CORNERS: after_corners, Gate.LATTICE: after_lattice, Gate.CORALS: 
 
 @dg.op(description="Compares CVAT's jobs with the inbox and inserts what was lost.")
 def compare_with_cvat(
-    context: dg.OpExecutionContext, cvat: dg.ResourceParam[CvatClient], inbox: dg.ResourceParam[Inbox]
+    context: dg.OpExecutionContext,
+    cvat: dg.ResourceParam[CvatClient],
+    inbox: dg.ResourceParam[Inbox],
+    settings: dg.ResourceParam[Settings],
 ) -> None:
-    """One comparison; its figures are the op's metadata."""
-    found = reconcile(cvat, inbox)
+    """One comparison; its figures are the op's metadata. ``lost_events`` came by no webhook, all of them are healed."""
+    found = reconcile(cvat, inbox, settings.receiver_url)
     for problem in found.problems:
         context.log.warning(problem)
-    context.add_output_metadata({"tasks": found.tasks, "healed_events": found.healed, "problems": len(found.problems)})
+    context.add_output_metadata(
+        {
+            "tasks": found.tasks,
+            "deliveries": found.deliveries,
+            "lost_events": found.lost,
+            "healed_events": found.lost,
+            "problems": len(found.problems),
+        }
+    )
 
 
 @dg.job(executor_def=dg.in_process_executor, description="Heals what webhooks did not tell.")

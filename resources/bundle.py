@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from inference.registry import ModelRegistry
+from urllib.parse import urlparse
 
+from inference.registry import ModelRegistry
 from resources.clickhouse import ClickHouse
-from resources.cvat import CvatClient
+from resources.cvat import CvatClient, StoredPictures
+from resources.cvat.declared import DeclaredStorage
 from resources.inbox import Inbox
 from resources.notifier import Notifier
 from resources.object_store import open_store
-from resources.settings import Settings
+from resources.settings import Settings, SettingsError
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
 
@@ -35,4 +37,40 @@ def make_cvat(settings: Settings) -> CvatClient:
         token=settings.cvat_token.get_secret_value() or None,
         username=settings.cvat_username or None,
         password=settings.cvat_password.get_secret_value() or None,
+        stored=_stored_pictures(settings),
     )
+
+
+STORAGE_NAME = "reefline"
+"""Display name of the cloud storage in CVAT."""
+
+
+def declared_storage(settings: Settings) -> DeclaredStorage | None:
+    """The bucket that CVAT should read pictures from by itself, ``None`` when pictures come another way.
+
+    Raises:
+        SettingsError: it should, but cannot.
+    """
+    bucket = urlparse(settings.store).netloc if settings.store.startswith("s3://") else ""
+    key, secret = settings.cvat_s3_key.get_secret_value(), settings.cvat_s3_secret.get_secret_value()
+    if settings.cvat_pictures == "cloud" and not bucket:
+        raise SettingsError("REEFLINE_CVAT_PICTURES=cloud needs an S3 store: set REEFLINE_STORE_URL, or use 'upload'")
+    if settings.cvat_pictures == "cloud" and not (key and secret):
+        raise SettingsError("REEFLINE_CVAT_PICTURES=cloud: set REEFLINE_CVAT_S3_KEY and REEFLINE_CVAT_S3_SECRET too")
+    if settings.cvat_pictures in ("upload", "share") or not (bucket and key and secret):
+        return None
+    return DeclaredStorage(
+        STORAGE_NAME, bucket, key, secret, settings.cvat_s3_endpoint or None, settings.cvat_s3_region or None
+    )
+
+
+def _stored_pictures(settings: Settings) -> StoredPictures | None:
+    if settings.cvat_pictures == "share":
+        return StoredPictures(prefix=_folder(settings.cvat_share_prefix))
+    if declared_storage(settings) is None:
+        return None
+    return StoredPictures(STORAGE_NAME, _folder(urlparse(settings.store).path.strip("/")))
+
+
+def _folder(prefix: str) -> str:
+    return prefix.rstrip("/") + "/" if prefix else ""

@@ -9,6 +9,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,6 +35,16 @@ class Settings(BaseSettings):
     cvat_token: SecretStr = Field(SecretStr(""), description="Access token of CVAT's service account.")
     cvat_username: str = Field("", description="User of the service account, when no token is given.")
     cvat_password: SecretStr = Field(SecretStr(""), description="Password of the service account.")
+    cvat_pictures: Literal["auto", "upload", "cloud", "share"] = Field(
+        "auto",
+        description="How CVAT gets pictures: 'upload'; 'cloud' = it reads the S3 store by itself; 'share' = the store "
+        "lies in its connected file share; 'auto' = 'cloud' with an S3 store and REEFLINE_CVAT_S3_KEY, else 'upload'.",
+    )
+    cvat_s3_key: SecretStr = Field(SecretStr(""), description="Access key with which CVAT reads the S3 store.")
+    cvat_s3_secret: SecretStr = Field(SecretStr(""), description="Its secret; read rights are enough.")
+    cvat_s3_endpoint: str = Field("", description="Address of the S3 service as CVAT sees it; empty: AWS.")
+    cvat_s3_region: str = Field("", description="Region of the bucket; empty: the service's default.")
+    cvat_share_prefix: str = Field("", description="Where the object store lies in CVAT's file share, e.g. reefline/.")
     receiver_url: str = Field("http://127.0.0.1:8765", description="Where CVAT reaches the webhook receiver.")
     webhook_secret: SecretStr = Field(SecretStr(""), description="Secret that CVAT signs deliveries with (<= 64).")
     webhook_secret_previous: SecretStr = Field(SecretStr(""), description="The old secret during a rotation.")
@@ -62,6 +73,14 @@ class Settings(BaseSettings):
     def worker_threads(self) -> int:
         """Threads that one stage may use."""
         return self.threads or os.cpu_count() or 1
+
+
+WEBHOOK_PATH = "/cvat/webhook"
+
+
+def webhook_url(settings: Settings) -> str:
+    """Where CVAT's webhooks of this installation lead."""
+    return settings.receiver_url.rstrip("/") + WEBHOOK_PATH
 
 
 def load_settings(env_file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:

@@ -1,8 +1,12 @@
-"""The ``failures`` sensor: tells people about every run that failed for good."""
+"""The ``failures`` sensor: tells people about every run that failed for good, and keeps what it should have answered.
+
+The inbox rows of a failed run become dead letters with the reason; ``reefline inbox replay`` starts it again.
+"""
 
 import dagster as dg
 
-from assets.common.names import TAG_BATCH
+from assets.common.names import TAG_BATCH, TAG_GATE, TAG_INBOX_ID
+from resources.inbox import Inbox
 from resources.notifier import Notifier
 
 
@@ -15,10 +19,16 @@ def failures_sensor(interval_s: int) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Sends a notice for every failed run, with its batch and the first line of the error.",
     )
-    def failures(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> None:
+    def failures(
+        context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier], inbox: dg.ResourceParam[Inbox]
+    ) -> None:
         run = context.dagster_run
         if run.tags.get("dagster/will_retry") == "true":
             return
+        batch, gate, answered = (run.tags.get(tag) for tag in (TAG_BATCH, TAG_GATE, TAG_INBOX_ID))
+        if batch and gate and answered:
+            reason = context.failure_event.message or "the run failed"
+            inbox.mark_dead(batch, gate, int(answered), run.run_id, reason)
         facts = {
             "run": run.run_id,
             "job": run.job_name,

@@ -40,7 +40,7 @@ def reviews_sensor(jobs: Mapping[Gate, Any], interval_s: int) -> dg.SensorDefini
 def collect_request(review: DueReview, job_name: str) -> dg.RunRequest:
     """The run that collects a finished review."""
     return dg.RunRequest(
-        run_key=f"collect:{review.batch}:{review.gate}:{review.last_id}",
+        run_key=f"collect:{review.key}",
         job_name=job_name,
         partition_key=review.batch,
         tags={

@@ -1,27 +1,26 @@
-"""A gate: who must look at a picture, the CVAT task with pre-labels inside, and reading back. No Dagster.
+"""A gate: who must look at a picture, and the CVAT task with the pre-labels inside. No Dagster.
 
-Creating and collecting are idempotent: the task is looked up by its name before it is made, and collecting reads the
-state CVAT has now, whatever event led here.
+Creating is idempotent: the task is looked up by its name before it is made. Reading back is in ``collect``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from assets.common.names import Gate
-from assets.common.stage import Done, PictureError, StageResult, Work, run_stage, shapes_by_image
-from labels.formats.cvat import UNPLACED, from_cvat, to_cvat
+from assets.common.stage import Done, StageResult, Work, run_stage, shapes_by_image
+from labels.formats.cvat import to_cvat
 from labels.manifest import ManifestRow, Status
 from labels.quadrats import safe_name
 from labels.schema import Shape
 from labels.survey import GatePolicy, SurveyConfig
-from resources.cvat import CvatClient, Picture, ReviewTask
+from resources.cvat import CvatClient, Picture, ReviewTask, Validation
 from resources.inbox import Inbox
+from resources.inbox.letters import asked_project
 from resources.tables import BatchTables
 
 logger = logging.getLogger("reefline.gate")
@@ -41,6 +40,7 @@ class GateSpec:
         pictures: the stage whose pictures people see.
         project: name of the CVAT project for a survey.
         labels: CVAT label definitions for a survey.
+        guide: what annotators read beside the picture, markdown.
         check: what is wrong with the reviewed shapes of a picture; empty when all is well.
         colors: ``#rrggbb`` by label, for contact sheets.
     """
@@ -49,6 +49,7 @@ class GateSpec:
     pictures: str
     project: Callable[[SurveyConfig], str]
     labels: Callable[[SurveyConfig], list[dict[str, Any]]]
+    guide: Callable[[SurveyConfig], str]
     check: Callable[[SurveyConfig, ManifestRow, Sequence[Shape]], list[str]]
     colors: Callable[[SurveyConfig], dict[str, str]] = lambda _: {}
 
@@ -111,13 +112,15 @@ def create_review(
     shapes = shapes_by_image(tables.labels(spec.proposed, batch))
     decisions = {row.image_id: decide(policy, row) for row in proposed}
     asked = [row for row in proposed if decisions[row.image_id].person]
-    task = _task(spec, tables, survey, batch, cvat, asked, shapes) if asked else None
+    project = _project(spec, survey, batch, cvat, inbox) if asked else 0
+    task = _task(spec, tables, survey, batch, cvat, project, asked, shapes) if asked else None
     inbox.register_review(
         batch,
         spec.gate,
         task.task_id if task else None,
         task.url if task else None,
         task.jobs if task else [],
+        survey.cvat.done_at,
     )
 
     def do(work: Work) -> Done:
@@ -132,36 +135,64 @@ def create_review(
     return run_stage(tables, spec.review, batch, works, do, code_version=CODE_VERSION)
 
 
+def _project(spec: GateSpec, survey: SurveyConfig, batch: str, cvat: CvatClient, inbox: Inbox) -> int:
+    """The gate's project by its name, or the one that a webhook of the old bridge asks for by its id."""
+    asked = asked_project(inbox, batch, spec.gate)
+    if asked is not None:
+        missing = {str(label["name"]) for label in spec.labels(survey)} - set(cvat.labels(asked))
+        if missing:
+            raise GateNotReadyError(
+                f"a webhook asks for CVAT project {asked} (target_proj_id), which lacks the labels "
+                f"{', '.join(sorted(missing)[:5])}: add them, or take target_proj_id out of the webhook's address"
+            )
+        return asked
+    name = spec.project(survey)
+    project = cvat.find_project(name, survey.cvat.organization)
+    if project is None:
+        raise GateNotReadyError(f"CVAT has no project {name!r}: run 'reefline cvat apply' once, then retry this run")
+    return project
+
+
 def _task(
     spec: GateSpec,
     tables: BatchTables,
     survey: SurveyConfig,
     batch: str,
     cvat: CvatClient,
+    project: int,
     asked: Sequence[ManifestRow],
     shapes: dict[str, list[Shape]],
 ) -> ReviewTask:
-    name = spec.project(survey)
-    project = cvat.find_project(name)
-    if project is None:
-        raise GateNotReadyError(f"CVAT has no project {name!r}: run 'reefline cvat apply' once, then retry this run")
     names = frame_names(tables, batch, asked)
     asked = sorted(asked, key=lambda row: names[row.image_id])  # people find a photo by its name
     pushed = [s for row in asked for s in shapes.get(row.image_id, [])]
-    pictures = [Picture(names[row.image_id], _reader(tables, row)) for row in asked]
+    pictures = {row.image_id: picture_of(tables, row, names) for row in asked}
 
     def annotations(frames: Mapping[str, int], labels: Mapping[str, Any]) -> dict[str, Any]:
-        return to_cvat(pushed, {row.image_id: frames[names[row.image_id]] for row in asked}, labels)
+        return to_cvat(pushed, {i: frames[cvat.frame_name(picture)] for i, picture in pictures.items()}, labels)
 
+    truth = survey.cvat.ground_truth if spec.gate == Gate.CORALS else None
     return cvat.ensure_task(
         project,
         task_name(batch, spec.gate),
-        pictures,
+        list(pictures.values()),
         annotations,
         subset=survey.cvat.subset,
         segment_size=survey.cvat.job_size,
         assignees=survey.cvat.assignees,
+        validation=Validation(truth.method, truth.share, seed_of(batch)) if truth else None,
+        organization=survey.cvat.organization,
     )
+
+
+def seed_of(batch: str) -> int:
+    """A number that belongs to a batch: what is drawn by lot is drawn alike when a task is made again."""
+    return int.from_bytes(hashlib.sha256(batch.encode()).digest()[:4]) >> 1
+
+
+def picture_of(tables: BatchTables, row: ManifestRow, names: Mapping[str, str]) -> Picture:
+    """A manifest row as CVAT gets it; ``names`` from :func:`frame_names`."""
+    return Picture(names[row.image_id], _reader(tables, row), row.uri or "")
 
 
 def frame_names(tables: BatchTables, batch: str, rows: Sequence[ManifestRow]) -> dict[str, str]:
@@ -176,64 +207,3 @@ def frame_names(tables: BatchTables, batch: str, rows: Sequence[ManifestRow]) ->
 
 def _reader(tables: BatchTables, row: ManifestRow) -> Callable[[], bytes]:
     return lambda: tables.image(row)
-
-
-def collect_review(
-    spec: GateSpec, tables: BatchTables, survey: SurveyConfig, batch: str, cvat: CvatClient
-) -> StageResult:
-    """Reviewed labels of a batch: from CVAT where a person was asked, as proposed elsewhere.
-
-    Raises:
-        GateNotReadyError: jobs are still open, or the task is gone.
-    """
-    review = [row for row in tables.manifest(spec.review, batch) if row.usable]
-    proposed = shapes_by_image(tables.labels(spec.proposed, batch))
-    asked = [row for row in review if row.extra["person"]]
-    answers, defects = _answers(spec, tables, batch, cvat, asked, proposed) if asked else ({}, {})
-    final = {
-        row.image_id: answers.get(row.image_id, []) if row.extra["person"] else proposed.get(row.image_id, [])
-        for row in review
-    }
-
-    def do(work: Work) -> Done:
-        shapes = final[work.image_id]
-        if not work.source.extra["applies"]:
-            return Done(status=Status.SKIPPED, reason=work.source.reason)
-        wrong = [*defects.get(work.image_id, []), *spec.check(survey, work.source, shapes)]
-        if wrong:
-            raise PictureError("; ".join(wrong))
-        who = "person" if work.source.extra["person"] else "model"
-        return Done(extra={"by": who, "why": work.source.extra["why"]}, shapes=shapes)
-
-    works = [
-        Work(row, {"labels": _digest(final[row.image_id]), "defects": defects.get(row.image_id, [])}) for row in review
-    ]
-    return run_stage(tables, spec.reviewed, batch, works, do, code_version=CODE_VERSION, labels=True)
-
-
-def _answers(
-    spec: GateSpec,
-    tables: BatchTables,
-    batch: str,
-    cvat: CvatClient,
-    asked: Sequence[ManifestRow],
-    proposed: dict[str, list[Shape]],
-) -> tuple[dict[str, list[Shape]], dict[str, list[str]]]:
-    task_id = int(asked[0].extra["cvat_task"])
-    task = cvat.read_task(task_id)
-    waiting = [job for job in task.jobs if job.type != "ground_truth" and job.state != "completed"]
-    if waiting:
-        where = ", ".join(f"job {job.job_id} ({job.stage}, {job.state})" for job in waiting[:5])
-        raise GateNotReadyError(f"{task_name(batch, spec.gate)} is not finished in CVAT: {where}")
-    names = frame_names(tables, batch, asked)
-    image_of = {frame: image_id for image_id, name in names.items() for frame in [task.frames[name]]}
-    pushed = [s for row in asked for s in proposed.get(row.image_id, [])]
-    shapes, defects = from_cvat(task, image_of, pushed)
-    for defect in defects.pop(UNPLACED, []):
-        logger.warning("%s: %s", task_name(batch, spec.gate), defect)
-    return shapes_by_image(shapes), defects
-
-
-def _digest(shapes: Sequence[Shape]) -> str:
-    plain = [[s.shape_id, s.label, s.points, s.holes, s.attributes, s.source] for s in shapes]
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]

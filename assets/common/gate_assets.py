@@ -1,10 +1,11 @@
 """The two assets that every gate has, ``<gate>/review`` and ``<gate>/reviewed``, and their checks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import dagster as dg
 
-from assets.common.gate import GateNotReadyError, GateSpec, collect_review, create_review
+from assets.common.collect import collect_review
+from assets.common.gate import GateNotReadyError, GateSpec, create_review
 from assets.common.metadata import stage_result
 from assets.common.names import POOL_CVAT, TAG_INBOX_ID, TEAM_LABELLING
 from assets.common.partitions import BATCHES
@@ -69,6 +70,8 @@ def gate_assets(spec: GateSpec) -> list[dg.AssetsDefinition]:
         pool=POOL_CVAT,
         retry_policy=TRANSIENT,
         code_version=CODE_VERSION,
+        # Where people are asked again, nothing is materialized and the stages after it wait.
+        output_required=False,
         description=f"Labels of the {spec.gate} gate after review: who made, changed or accepted each shape.",
     )
     def reviewed(
@@ -77,23 +80,39 @@ def gate_assets(spec: GateSpec) -> list[dg.AssetsDefinition]:
         surveys: dg.ResourceParam[SurveyCatalog],
         cvat: dg.ResourceParam[CvatClient],
         inbox: dg.ResourceParam[Inbox],
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[dg.MaterializeResult]:
         batch = context.partition_key
         tag = context.run.tags.get(TAG_INBOX_ID)
         # A run from the UI answers whatever has come in by now; what comes later makes another run.
         answered = int(tag) if tag else inbox.last_id()
         survey = surveys.of_batch(batch)
         try:
-            result = collect_review(spec, tables, survey, batch, cvat)
+            collected = collect_review(spec, tables, survey, batch, cvat)
         except (GateNotReadyError, CvatRefused) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
+        result = collected.result
+        if result is None:
+            context.log_event(_asked_again(spec, batch, collected.asked_again))
+            inbox.mark_done(batch, spec.gate, answered, context.run_id)
+            return
         by = {source: sum(s.source == source for s in result.shapes) for source in Source}
         counts = {f"shapes_by_{source.value}": n for source, n in by.items()}
-        made = stage_result(result, tables, counts, colors=spec.colors(survey))
+        counts["issues"] = sum(len(row.extra.get("issues", [])) for row in result.rows)
+        yield stage_result(result, tables, counts, colors=spec.colors(survey))
+        # The last act: a run that dies before it leaves its rows to the next.
         inbox.mark_done(batch, spec.gate, answered, context.run_id)
-        return made
 
     return [review, reviewed]
+
+
+def _asked_again(spec: GateSpec, batch: str, lines: tuple[str, ...]) -> dg.AssetObservation:
+    listed = "\n".join(f"- {line}" for line in lines)
+    return dg.AssetObservation(
+        asset_key=spec.reviewed.split("/"),
+        partition=batch,
+        description="Jobs went back to their people in CVAT, with an issue on each picture.",
+        metadata={"pictures": len(lines), "asked_again": dg.MetadataValue.md(listed)},
+    )
 
 
 def gate_checks(spec: GateSpec, label_names: Callable[[SurveyConfig], set[str]]) -> list[dg.AssetChecksDefinition]:

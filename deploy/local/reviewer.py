@@ -28,7 +28,7 @@ from shapely.geometry import Polygon
 from assets.common.names import CORNERS_LABEL, LATTICE_LABEL
 from labels.formats.cvat import HALF_PIXEL
 from resources.cvat import CvatRefused, CvatUnavailable
-from resources.cvat.client import HALF_MADE
+from resources.cvat.making import HALF_MADE
 from resources.cvat.session import Session
 
 logger = logging.getLogger("reviewer")

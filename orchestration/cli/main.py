@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from labels.survey import SurveyError
-from labels.taxonomy import TaxonomyError
-from resources.cvat import CvatRefused, CvatUnavailable
 from rich.console import Console
 
 from labels.lattice import LatticeError
-from orchestration.cli import cvat, ingest, release, status, survey
+from labels.survey import SurveyError
+from labels.taxonomy import TaxonomyError
+from orchestration.cli import cvat, doctor, inbox, ingest, release, status, survey
 from orchestration.cli.context import State, UsageProblem
+from resources.cvat import CvatRefused, CvatUnavailable
+from resources.inbox import LetterError
 from resources.object_store import StoreError
 from resources.releases import ReleaseError
 from resources.settings import SettingsError
@@ -27,6 +28,7 @@ USER_ERRORS = (
     TaxonomyError,
     LatticeError,
     ReleaseError,
+    LetterError,
     StoreError,
     CvatRefused,
     CvatUnavailable,
@@ -42,6 +44,8 @@ app = typer.Typer(
 )
 app.add_typer(survey.app, name="survey")
 app.add_typer(cvat.app, name="cvat")
+app.add_typer(inbox.app, name="inbox")
+app.command("doctor")(doctor.doctor)
 app.command("ingest")(ingest.ingest)
 app.command("release")(release.release)
 app.command("status")(status.status)

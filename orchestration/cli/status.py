@@ -61,7 +61,8 @@ def status(context: typer.Context) -> None:
             who, since = "", ""
             if review is not None:
                 people = ", ".join(review.waiting_for) or "anyone"
-                who = f"{review.gate}: {review.jobs_done}/{review.jobs_total} jobs, {people}"
+                where = "/".join(review.stages)
+                who = f"{review.gate}: {review.jobs_done}/{review.jobs_total} jobs, {where}, {people}"
                 since = _ago(review.since)
             elif stage == STAGES[-1]:
                 who = "done"

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from resources.cvat.client import CvatClient
 from resources.cvat.errors import CvatRefused, CvatUnavailable
-from resources.cvat.tasks import Picture, ReviewedJob, ReviewedTask, ReviewTask
+from resources.cvat.tasks import Issue, Picture, ReviewedJob, ReviewedTask, ReviewTask, StoredPictures, Validation
 
-__all__ = ["CvatClient", "CvatRefused", "CvatUnavailable", "Picture", "ReviewTask", "ReviewedJob", "ReviewedTask"]
+__all__ = [
+    "CvatClient",
+    "CvatRefused",
+    "CvatUnavailable",
+    "Issue",
+    "Picture",
+    "ReviewTask",
+    "ReviewedJob",
+    "ReviewedTask",
+    "StoredPictures",
+    "Validation",
+]

@@ -7,37 +7,32 @@ final name as the very last step, so a task of that name is whole, and one that 
 from __future__ import annotations
 
 import json
-import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from itertools import cycle
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
-from resources.cvat.errors import CvatRefused, CvatUnavailable
+from resources.cvat.errors import CvatRefused
+from resources.cvat.making import HALF_MADE, Annotate, Order, TaskMaker
 from resources.cvat.session import Session
-from resources.cvat.tasks import Picture, ReviewedJob, ReviewedTask, ReviewTask
+from resources.cvat.tasks import Issue, Picture, ReviewedJob, ReviewedTask, ReviewTask, StoredPictures, Validation
 from resources.inbox import JobState
 from resources.inbox.interpret import job_state
-
-Annotate = Callable[[Mapping[str, int], Mapping[str, Any]], dict[str, Any]]
-"""From frame numbers by picture name, and labels by name, to CVAT's annotation JSON."""
-
-HALF_MADE = " (being made)"
-IMAGE_QUALITY = 95
-PROCESSING_S = 900.0
-"""How long CVAT may take to unpack a task's pictures."""
 
 
 class CvatClient:
     """CVAT, for one service account."""
 
     def __init__(
-        self, url: str, token: str | None = None, username: str | None = None, password: str | None = None
+        self,
+        url: str,
+        token: str | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        stored: StoredPictures | None = None,
     ) -> None:
-        """Connects on first use."""
+        """Connects on first use. ``stored``: CVAT reads pictures from the object store; else they are uploaded."""
         self.session = Session(url, token, username, password)
+        self.stored = stored
 
     @property
     def url(self) -> str:
@@ -54,45 +49,57 @@ class CvatClient:
         self.session.request("GET", "/api/users/self")
         return self.session.request("GET", "/api/server/about")
 
-    def find_project(self, name: str) -> int | None:
-        """Id of the project of exactly this name."""
-        found = [p for p in self.session.listed("/api/projects", search=name) if p["name"] == name]
-        return min(p["id"] for p in found) if found else None
+    def find_project(self, name: str, organization: str | None = None) -> int | None:
+        """Id of the project of exactly this name; the oldest where people have made a second one."""
+        try:
+            listed = self.session.listed("/api/projects", search=name, org=organization)
+        except CvatRefused as error:
+            if organization and error.status == 404:
+                return None  # there is no such organization
+            raise
+        found = [project["id"] for project in listed if project["name"] == name]
+        return min(found) if found else None
 
-    def ensure_project(self, name: str, labels: Sequence[Mapping[str, Any]]) -> int:
-        """The project of this name, with at least these labels. Nothing is ever deleted."""
-        project = self.find_project(name)
-        if project is None:
-            return int(self.session.request("POST", "/api/projects", {"name": name, "labels": list(labels)})["id"])
-        known = self.labels(project)
-        missing = [label for label in labels if label["name"] not in known]
-        if missing:
-            self.session.request("PATCH", f"/api/projects/{project}", {"labels": missing})
-        return project
+    def need_project(self, name: str, organization: str | None = None) -> int:
+        """Id of a project that must be there.
+
+        Raises:
+            CvatRefused: CVAT has no project of this name.
+        """
+        found = self.find_project(name, organization)
+        if found is None:
+            raise CvatRefused(f"CVAT has no project {name!r}: run 'reefline cvat apply' once, then retry")
+        return found
+
+    def create_project(self, name: str, labels: Sequence[Mapping[str, Any]], organization: str | None = None) -> int:
+        """The project of this name, new with these labels unless it is there already."""
+        known = self.find_project(name, organization)
+        if known is not None:
+            return known
+        body = {"name": name, "labels": [dict(label) for label in labels]}
+        return int(self.session.request("POST", "/api/projects", body, org=organization)["id"])
+
+    def uses_of_label(self, project_id: int, label_id: int) -> int:
+        """Number of shapes and tags that carry a label, over all tasks of its project."""
+        used = 0
+        for task in self.session.listed("/api/tasks", project_id=project_id):
+            drawn = self.session.request("GET", f"/api/tasks/{task['id']}/annotations")
+            marks = [*drawn["shapes"], *drawn["tags"], *drawn["tracks"]]
+            used += sum(mark["label_id"] == label_id for mark in marks)
+        return used
+
+    def find_storage(self, name: str) -> dict[str, Any] | None:
+        """The cloud storage of exactly this name."""
+        listed = self.session.listed("/api/cloudstorages", name=name)
+        return next((storage for storage in listed if storage["display_name"] == name), None)
 
     def labels(self, project_id: int) -> dict[str, dict[str, Any]]:
         """The project's labels by name, as CVAT gives them."""
         return {label["name"]: label for label in self.session.listed("/api/labels", project_id=project_id)}
 
-    def ensure_webhook(self, project_id: int, target_url: str, secret: str, events: Sequence[str]) -> int:
-        """The project's webhook to this installation, active, with this address, secret and events."""
-        wanted = {
-            "target_url": target_url,
-            "description": "reefline",
-            "type": "project",
-            "content_type": "application/json",
-            "secret": secret,
-            "is_active": True,
-            "enable_ssl": target_url.startswith("https"),
-            "events": sorted(events),
-        }
-        ours = [
-            w for w in self.session.listed("/api/webhooks", project_id=project_id) if w["description"] == "reefline"
-        ]
-        if ours:
-            # The secret cannot be read back, so it is always written.
-            return int(self.session.request("PATCH", f"/api/webhooks/{ours[-1]['id']}", wanted)["id"])
-        return int(self.session.request("POST", "/api/webhooks", {**wanted, "project_id": project_id})["id"])
+    def frame_name(self, picture: Picture) -> str:
+        """How a picture is called in a task: by its own name, or by its place where CVAT reads it itself."""
+        return self.stored.prefix + picture.key if self.stored else picture.name
 
     def task_names(self) -> list[str]:
         """Names of all tasks the account can see."""
@@ -108,8 +115,12 @@ class CvatClient:
         subset: str | None = None,
         segment_size: int | None = None,
         assignees: Sequence[str] = (),
+        validation: Validation | None = None,
+        organization: str | None = None,
     ) -> ReviewTask:
         """The task of this name, whole: pictures in the given order, pre-labels inside, jobs assigned in turn.
+
+        A ground-truth job, where one is asked for, is empty: whoever draws the truth must not see the proposals.
 
         Raises:
             CvatRefused: the task exists with other pictures and people have worked in it.
@@ -119,9 +130,9 @@ class CvatClient:
         mine = [task for task in listed if task["name"] == name]
         for half in [task for task in listed if task["name"] == name + HALF_MADE]:
             self.delete_task(half["id"])
-        wanted = [picture.name for picture in pictures]
+        wanted = [self.frame_name(picture) for picture in pictures]
         for task in sorted(mine, key=lambda t: t["id"]):
-            frames = self._frames(task["id"])
+            frames = self.frames(task["id"])
             if list(frames) == wanted:
                 return self._review_task(task["id"], frames)
             if any(job.state != "new" for job in self.jobs(task["id"])):
@@ -130,79 +141,15 @@ class CvatClient:
                     "and people have worked in it: finish it, or delete it in CVAT, then run this stage again"
                 )
             self.delete_task(task["id"])
-        return self._make_task(project_id, name, pictures, annotate, subset, segment_size, assignees)
-
-    def _make_task(
-        self,
-        project_id: int,
-        name: str,
-        pictures: Sequence[Picture],
-        annotate: Annotate,
-        subset: str | None,
-        segment_size: int | None,
-        assignees: Sequence[str],
-    ) -> ReviewTask:
-        people = [self._user_id(user) for user in assignees]
-        spec: dict[str, Any] = {"name": name + HALF_MADE, "project_id": project_id, "subset": subset or ""}
+        spec: dict[str, Any] = {"project_id": project_id, "subset": subset or ""}
         if segment_size:
             spec["segment_size"] = segment_size
-        task_id = int(self.session.request("POST", "/api/tasks", spec)["id"])
-        self._upload(task_id, pictures)
-        frames = self._frames(task_id)
-        data = annotate(frames, self.labels(project_id))
-        self.session.request("PUT", f"/api/tasks/{task_id}/annotations", data)
-        for job, person in zip(self.jobs(task_id), cycle(people), strict=False) if people else ():
-            self.session.request("PATCH", f"/api/jobs/{job.job_id}", {"assignee": person})
-        self.session.request("PATCH", f"/api/tasks/{task_id}", {"name": name})
-        return self._review_task(task_id, frames)
+        order = Order(name, spec, pictures, annotate, assignees, validation, organization)
+        task_id = TaskMaker(self).make(order)
+        return self._review_task(task_id, self.frames(task_id))
 
-    def _upload(self, task_id: int, pictures: Sequence[Picture]) -> None:
-        from cvat_sdk.api_client.exceptions import ApiException
-        from cvat_sdk.core.exceptions import CvatSdkException
-        from cvat_sdk.core.uploading import DataUploader
-        from urllib3.exceptions import HTTPError
-
-        client = self.session.client
-        with tempfile.TemporaryDirectory(prefix="reefline-upload-") as folder:
-            paths = []
-            for picture in pictures:
-                path = Path(folder) / picture.name
-                path.write_bytes(picture.read())
-                paths.append(path)
-            try:
-                url = f"{self.url}/api/tasks/{task_id}/data/"
-                order = [path.name for path in paths]
-                answer = DataUploader(client).upload_files(
-                    url, paths, image_quality=IMAGE_QUALITY, sorting_method="predefined", upload_file_order=order
-                )
-                self._await(answer)
-            except (HTTPError, OSError) as error:
-                raise CvatUnavailable(f"upload to CVAT task {task_id} broke off: {error}") from error
-            except (ApiException, CvatSdkException) as error:
-                raise CvatUnavailable(f"CVAT did not take the pictures of task {task_id}: {error}") from error
-
-    def _await(self, answer: Any) -> None:
-        request_id = json.loads(answer.data)["rq_id"]
-        deadline = time.monotonic() + PROCESSING_S
-        while True:
-            status = self.session.request("GET", f"/api/requests/{quote(request_id, safe='')}")
-            if status["status"] == "finished":
-                return
-            if status["status"] == "failed":
-                raise CvatRefused(f"CVAT could not make task data: {status['message']}")
-            if time.monotonic() > deadline:
-                raise CvatUnavailable(
-                    f"CVAT has not made the task's data within {PROCESSING_S:.0f} s: is its worker up?"
-                )
-            time.sleep(0.2)
-
-    def _user_id(self, username: str) -> int:
-        found = [u for u in self.session.listed("/api/users", search=username) if u["username"] == username]
-        if not found:
-            raise CvatRefused(f"CVAT has no user {username!r}: correct 'assignees' in the survey file, or invite them")
-        return int(found[0]["id"])
-
-    def _frames(self, task_id: int) -> dict[str, int]:
+    def frames(self, task_id: int) -> dict[str, int]:
+        """Frame number by picture name."""
         meta = self.session.request("GET", f"/api/tasks/{task_id}/data/meta")
         return {frame["name"]: number for number, frame in enumerate(meta["frames"])}
 
@@ -216,6 +163,43 @@ class CvatClient:
         """The task's jobs, by id."""
         states = [job_state(job) for job in self.session.listed("/api/jobs", task_id=task_id)]
         return sorted((s for s in states if s), key=lambda s: s.job_id)
+
+    def jobs_since(self, when: datetime) -> list[JobState]:
+        """All jobs the account can see that were changed at ``when`` or later."""
+        rule = {"and": [{">=": [{"var": "updated_date"}, when.isoformat()]}]}
+        states = [job_state(job) for job in self.session.listed("/api/jobs", filter=json.dumps(rule))]
+        return [state for state in states if state]
+
+    def webhooks(self, receiver_url: str) -> list[dict[str, Any]]:
+        """The webhooks that lead to a receiver, whatever the path."""
+        base = receiver_url.rstrip("/") + "/"
+        return [w for w in self.session.listed("/api/webhooks") if w["target_url"].startswith(base)]
+
+    def deliveries(self, webhook_id: int, after: int) -> list[dict[str, Any]]:
+        """What a webhook has sent since delivery ``after``, oldest first."""
+        found: list[dict[str, Any]] = []
+        for page in self.session.pages(f"/api/webhooks/{webhook_id}/deliveries"):
+            fresh = [delivery for delivery in page if delivery["id"] > after]
+            found += fresh
+            if len(fresh) < len(page):  # newest first: the rest is known
+                break
+        return sorted(found, key=lambda delivery: delivery["id"])
+
+    def issues(self, task_id: int) -> list[Issue]:
+        """What people have said about places in a task, with their comments."""
+        found = []
+        for issue in self.session.listed("/api/issues", task_id=task_id):
+            said = self.session.listed("/api/comments", issue_id=issue["id"])
+            words = [comment["message"] for comment in sorted(said, key=lambda c: c["id"])]
+            owner = (issue["owner"] or {}).get("username")
+            found.append(Issue(issue["id"], issue["job"], issue["frame"], issue["resolved"], owner, words))
+        return sorted(found, key=lambda issue: issue.issue_id)
+
+    def ask_again(self, job_id: int, frame: int, message: str) -> None:
+        """Open an issue on a picture, and give its job back to the person who has it."""
+        body = {"job": job_id, "frame": frame, "position": [10.0, 10.0, 60.0, 60.0], "message": message}
+        self.session.request("POST", "/api/issues", body)
+        self.session.request("PATCH", f"/api/jobs/{job_id}", {"state": "in progress"})
 
     def read_task(self, task_id: int) -> ReviewedTask:
         """A task as it is now: jobs with their annotations, labels, frames, deleted frames."""
@@ -235,7 +219,15 @@ class CvatClient:
         annotations = self.session.request("GET", f"/api/jobs/{job['id']}/annotations")
         assignee = job["assignee"]["username"] if job["assignee"] else None
         return ReviewedJob(
-            job["id"], job["type"], job["stage"], job["state"], assignee, job["updated_date"], annotations
+            job["id"],
+            job["type"],
+            job["stage"],
+            job["state"],
+            assignee,
+            job["updated_date"],
+            annotations,
+            job["start_frame"],
+            job["stop_frame"],
         )
 
     def delete_task(self, task_id: int) -> None:

@@ -10,6 +10,7 @@ import json
 import logging
 import threading
 import warnings
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode, urlparse
 
@@ -70,13 +71,23 @@ class Session:
 
     def listed(self, path: str, **query: Any) -> list[dict[str, Any]]:
         """All items of a paged list, in the server's order."""
-        items: list[dict[str, Any]] = []
-        page = 1
+        return [item for page in self.pages(path, **query) for item in page]
+
+    def pages(self, path: str, **query: Any) -> Iterator[list[dict[str, Any]]]:
+        """The pages of a paged list, each fetched when it is asked for.
+
+        Raises:
+            CvatUnavailable: the pages hold fewer items than the list says; nothing is concluded from half a list.
+        """
+        page, seen = 1, 0
         while True:
             answer = self.request("GET", path, page=page, page_size=PAGE_SIZE, **query)
-            items += answer["results"]
+            seen += len(answer["results"])
+            if not answer["next"] and seen < answer["count"]:
+                raise CvatUnavailable(f"CVAT gave {seen} of {answer['count']} items of {path}: try again")
+            yield answer["results"]
             if not answer["next"]:
-                return items
+                return
             page += 1
 
     def _login(self) -> Any:

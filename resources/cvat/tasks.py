@@ -11,10 +11,54 @@ from resources.inbox import JobState
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture for CVAT; its bytes are read when they are sent, so that a batch never lies in memory whole."""
+    """A picture for CVAT; its bytes are read when they are sent, so that a batch never lies in memory whole.
+
+    ``key``: where it lies in the object store, for a CVAT that reads it from there by itself.
+    """
 
     name: str
     read: Callable[[], bytes]
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPictures:
+    """How CVAT itself reaches the object store, so that no picture is uploaded.
+
+    Attributes:
+        storage: name of a cloud storage in CVAT; empty where the store lies in CVAT's connected file share.
+        prefix: what stands before an object's key, in the bucket or the share; empty or ending with ``/``.
+    """
+
+    storage: str = ""
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """A ground-truth job of a task: how its pictures are chosen.
+
+    Attributes:
+        method: ``random_uniform`` (over the task) or ``random_per_job``.
+        share: of the pictures, 0..1.
+        seed: the same pictures are chosen when a task is made again.
+    """
+
+    method: str
+    share: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """What people have said about a place in a picture. ``words``: the messages, oldest first."""
+
+    issue_id: int
+    job_id: int
+    frame: int
+    resolved: bool
+    owner: str | None
+    words: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +82,8 @@ class ReviewedJob:
     assignee: str | None
     updated_date: str
     annotations: Mapping[str, Any]
+    start_frame: int
+    stop_frame: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.schema import CreateColumn
+
+from resources.inbox.tables import metadata
 
 BUSY_S = 5
 """Seconds a transaction waits for another; well under the 10 s that CVAT waits for an answer."""
@@ -32,3 +35,24 @@ def make_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def make_tables(engine: Engine, lock: int) -> None:
+    """Make the tables, and add the columns that an inbox of an earlier version lacks.
+
+    Args:
+        engine: a connected engine.
+        lock: Postgres advisory lock, so that of several processes one does it.
+    """
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
+        metadata.create_all(connection)
+        there = sa.inspect(connection)
+        for table in metadata.sorted_tables:
+            names = {column["name"] for column in there.get_columns(table.name)}
+            for column in table.columns:
+                if column.name not in names:
+                    # Columns that came later have a default, so old rows get it.
+                    definition = CreateColumn(column).compile(dialect=connection.dialect)
+                    connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")

@@ -9,73 +9,33 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import IntegrityError
 
-from resources.inbox.engine import make_engine
-from resources.inbox.interpret import JobState, as_id, dedupe_key, interpret, parse_date, task_and_job
-from resources.inbox.tables import deliveries, metadata, review_jobs, reviews
+from resources.inbox.engine import make_engine, make_tables
+from resources.inbox.interpret import JobState, as_id, dedupe_key, interpret, task_and_job
+from resources.inbox.jobs import (
+    GROUND_TRUTH,
+    as_cvat,
+    finished,
+    is_done,
+    jobs_of,
+    remember,
+    status_of,
+    unlike_known,
+    utc,
+)
+from resources.inbox.model import Delivery, DueReview, Interpreted, ReviewStatus
+from resources.inbox.tables import deliveries, reviews, watermarks
 
 UNKNOWN_TASK_PATIENCE = timedelta(minutes=10)
 """How long an event of a task nobody has registered is kept waiting: its review may be registered any moment."""
 REVIEWS_LOCK = 4703121
 """Postgres advisory lock of those who change what is known of reviews; any number of our own."""
-GROUND_TRUTH = "ground_truth"
-COMPLETED = "completed"
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """An event as it came in. ``path`` and ``query`` are the receiver's URL, for sites that use the bridge's."""
-
-    event: str
-    body: dict[str, Any]
-    source: str = "webhook"
-    path: str = ""
-    query: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Interpreted:
-    """What looking at new rows found."""
-
-    noise: int = 0
-    transitions: int = 0
-    waiting: int = 0
-
-    def summary(self) -> str:
-        """For people."""
-        return f"{self.transitions} transitions, {self.noise} without meaning, {self.waiting} of unknown tasks"
-
-
-@dataclass(frozen=True, slots=True)
-class DueReview:
-    """A review that people have finished and no run has collected. ``last_id``: the last row a run answers."""
-
-    batch: str
-    gate: str
-    task_id: int | None
-    last_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewStatus:
-    """A review for status tables. ``since``: when it began to wait for people."""
-
-    batch: str
-    gate: str
-    task_id: int | None
-    url: str | None
-    state: str
-    jobs_done: int
-    jobs_total: int
-    waiting_for: tuple[str, ...]
-    since: datetime
 
 
 class Inbox:
@@ -91,8 +51,7 @@ class Inbox:
         """The connected engine."""
         if self._engine is None:
             engine = make_engine(self.url)
-            with engine.begin() as connection:
-                metadata.create_all(connection)
+            make_tables(engine, REVIEWS_LOCK)
             self._engine = engine
         return self._engine
 
@@ -103,29 +62,26 @@ class Inbox:
 
     def insert(self, delivery: Delivery) -> bool:
         """Keep a delivery; ``False`` when the same event is there already. Committed when it returns."""
-        task_id, job_id = task_and_job(delivery.body)
-        row = {
-            "event": delivery.event.replace("\0", "")[:64],
-            "source": delivery.source,
-            "webhook_id": as_id(delivery.body.get("webhook_id")),
-            "task_id": task_id,
-            "job_id": job_id,
-            "path": delivery.path,
-            "query": json.dumps(delivery.query, sort_keys=True) if delivery.query else "",
-            "body": json.dumps(delivery.body, sort_keys=True),
-            "dedupe_key": dedupe_key(delivery.body),
-            "received_at": datetime.now(UTC),
-            "state": "new",
-        }
-        return self._insert(row)
+        return self.insert_many([delivery])[0]
 
-    def _insert(self, row: dict[str, Any]) -> bool:
-        try:
-            with self.engine.begin() as connection:
-                connection.execute(deliveries.insert().values(**row))
-        except IntegrityError:
-            return False
-        return True
+    def insert_many(self, several: Sequence[Delivery]) -> list[bool]:
+        """Keep deliveries in one transaction, all or none; whether each was new. Committed when it returns."""
+        return self._insert([delivery_row(delivery) for delivery in several])
+
+    def _insert(self, rows: Sequence[dict[str, Any]]) -> list[bool]:
+        unique: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            unique.setdefault(row["dedupe_key"], row)
+        dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
+        # Only an equal key is a duplicate; every other refusal of the database is an error.
+        keep = dialect.insert(deliveries).on_conflict_do_nothing(index_elements=["dedupe_key"])
+        with self.engine.begin() as connection:
+            new = set(connection.execute(keep.returning(deliveries.c.dedupe_key), list(unique.values())).scalars())
+        told = []
+        for row in rows:  # of equal ones, the first is the new one
+            told.append(row["dedupe_key"] in new)
+            new.discard(row["dedupe_key"])
+        return told
 
     def writable(self) -> None:
         """Prove that a row can be written, without leaving one.
@@ -140,22 +96,20 @@ class Inbox:
 
     def interpret_new(self, limit: int = 5000) -> Interpreted:
         """Look at new rows in order: noise is put aside, transitions update what is known of the jobs."""
-        noise = transitions = waiting = 0
+        seen = {"new": 0, "ignored": 0, "pending": 0, "dead": 0}
         with self.engine.begin() as connection:
             _alone(connection)
             known = {task for (task,) in connection.execute(sa.select(reviews.c.task_id)) if task is not None}
             fresh = sa.select(deliveries).where(deliveries.c.state == "new").order_by(deliveries.c.id).limit(limit)
             for row in connection.execute(fresh).all():
                 state, reason = self._judge(connection, row, known)
+                seen[state] += 1
                 if state == "new":
-                    waiting += 1
                     continue
-                noise += state == "ignored"
-                transitions += state == "pending"
-                now = datetime.now(UTC)
-                change = {"state": state, "reason": reason, "processed_at": now if state == "ignored" else None}
+                ended = datetime.now(UTC) if state in ("ignored", "dead") else None
+                change = {"state": state, "reason": reason, "processed_at": ended}
                 connection.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(**change))
-        return Interpreted(noise, transitions, waiting)
+        return Interpreted(seen["ignored"], seen["pending"], seen["new"], seen["dead"])
 
     @staticmethod
     def _judge(connection: Connection, row: Any, known: set[int]) -> tuple[str, str | None]:
@@ -163,63 +117,66 @@ class Inbox:
             return "pending", None
         meaning = interpret(row.event, json.loads(row.body))
         if meaning.job is None:
-            return "ignored", meaning.noise
+            return ("dead" if meaning.unreadable else "ignored"), meaning.noise
         if meaning.job.task_id not in known:
-            if datetime.now(UTC) - _utc(row.received_at) < UNKNOWN_TASK_PATIENCE:
+            if datetime.now(UTC) - utc(row.received_at) < UNKNOWN_TASK_PATIENCE:
                 return "new", None
             return "ignored", f"task {meaning.job.task_id} is not a review of this installation"
-        nothing = _update_job(connection, meaning.job, state_changed=meaning.state_changed)
+        nothing = remember(connection, meaning.job, state_changed=meaning.state_changed)
         return ("ignored", nothing) if nothing else ("pending", None)
 
     def register_review(
-        self, batch: str, gate: str, task_id: int | None, url: str | None, jobs: Sequence[JobState]
+        self,
+        batch: str,
+        gate: str,
+        task_id: int | None,
+        url: str | None,
+        jobs: Sequence[JobState],
+        done_at: str = "annotation",
     ) -> None:
-        """Say what is waited for. A gate that needs nobody is finished at once, by the same way as every other."""
+        """Say what is waited for. A gate that needs nobody is finished at once, by the same way as every other.
+
+        ``done_at``: the stage of CVAT in which a job must be completed to count as done.
+        """
         with self.engine.begin() as connection:
             _alone(connection)
             mine = sa.and_(reviews.c.batch == batch, reviews.c.gate == gate)
             existing = connection.execute(sa.select(reviews).where(mine)).first()
             if existing is None:
                 values = {"batch": batch, "gate": gate, "task_id": task_id, "url": url, "state": "open"}
-                connection.execute(reviews.insert().values(**values, created_at=datetime.now(UTC)))
-            elif existing.task_id != task_id or task_id is None:
-                connection.execute(sa.update(reviews).where(mine).values(task_id=task_id, url=url, state="open"))
+                connection.execute(reviews.insert().values(**values, done_at=done_at, created_at=datetime.now(UTC)))
+            elif existing.task_id != task_id or task_id is None or existing.done_at != done_at:
+                change = {"task_id": task_id, "url": url, "state": "open", "done_at": done_at}
+                connection.execute(sa.update(reviews).where(mine).values(**change))
             for job in jobs:
-                _update_job(connection, job)
+                remember(connection, job)
         people = [job for job in jobs if job.type != GROUND_TRUTH]
         if task_id is None:
             # A retried run finds the row of its first try; a rerun after the collection is a completion of its own.
             self._tell_passed(batch, gate, None, f"nobody needed, after run {existing.run_id if existing else None}")
-        elif people and all(job.state == COMPLETED for job in people):
+        elif people and all(is_done(job, done_at) for job in people):
             self._tell_passed(batch, gate, task_id, max(job.updated_date.isoformat() for job in people))
 
     def _tell_passed(self, batch: str, gate: str, task_id: int | None, when: str) -> None:
         body = {"event": "review:finished", "batch": batch, "gate": gate, "task_id": task_id, "when": when}
-        row = {
-            "event": "review:finished",
-            "source": "platform",
-            "task_id": task_id,
-            "path": _platform_path(batch, gate),
-            "query": "",
-            "body": json.dumps(body, sort_keys=True),
-            "dedupe_key": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
-            "received_at": datetime.now(UTC),
-            "state": "new",
-        }
-        self._insert(row)
+        text = json.dumps(body, sort_keys=True)
+        row = delivery_row(Delivery("review:finished", body, "platform", _platform_path(batch, gate)))
+        self._insert([{**row, "task_id": task_id, "dedupe_key": hashlib.sha256(text.encode()).hexdigest()}])
 
     def due(self) -> list[DueReview]:
-        """Reviews whose jobs are all completed and that have rows no run has answered, oldest first."""
+        """Reviews whose jobs are all done and that have rows no run has answered, oldest first."""
         found = []
+        columns = (deliveries.c.task_id, deliveries.c.path, deliveries.c.id, deliveries.c.replays)
+        pending = sa.select(*columns).where(deliveries.c.state == "pending").order_by(deliveries.c.id)
         with self.engine.connect() as connection:
-            for review in connection.execute(sa.select(reviews).order_by(reviews.c.id)).all():
-                last = connection.execute(
-                    sa.select(sa.func.max(deliveries.c.id)).where(_pending_of(review))
-                ).scalar_one_or_none()
-                if last is None:
-                    continue
-                if _finished(connection, review.task_id):
-                    found.append(DueReview(review.batch, review.gate, review.task_id, last))
+            rows = connection.execute(pending).all()
+            by_task, by_path = {row.task_id: row for row in rows}, {row.path: row for row in rows}
+            for review in connection.execute(sa.select(reviews).order_by(reviews.c.id)).all() if rows else ():
+                of_task = by_task.get(review.task_id) if review.task_id is not None else None
+                mine = [row for row in (of_task, by_path.get(_platform_path(review.batch, review.gate))) if row]
+                if mine and finished(connection, review):
+                    last = max(mine, key=lambda row: row.id)
+                    found.append(DueReview(review.batch, review.gate, review.task_id, last.id, last.replays))
         return found
 
     def last_id(self) -> int:
@@ -236,14 +193,26 @@ class Inbox:
             review = connection.execute(sa.select(reviews).where(mine)).first()
             if review is None:
                 return 0
-            change = {"state": "done", "run_id": run_id, "processed_at": now}
-            rows = sa.update(deliveries).where(_pending_of(review), deliveries.c.id <= up_to_id).values(**change)
-            answered = connection.execute(rows).rowcount
+            change = {"state": "done", "run_id": run_id, "processed_at": now, "reason": None}
+            rows = sa.update(deliveries).where(_rows_of(review, "pending", "dead"), deliveries.c.id <= up_to_id)
+            answered = connection.execute(rows.values(**change)).rowcount
             # Reopened while the run worked: people are at it again, and reconciliation must go on looking.
-            state = "collected" if _finished(connection, review.task_id) else "open"
+            state = "collected" if finished(connection, review) else "open"
             done = {"state": state, "collected_at": now, "run_id": run_id}
             connection.execute(sa.update(reviews).where(mine).values(**done))
         return answered
+
+    def mark_dead(self, batch: str, gate: str, up_to_id: int, run_id: str, reason: str) -> int:
+        """A run has failed for good: its rows wait for a person with the reason; how many there are."""
+        with self.engine.begin() as connection:
+            _alone(connection)
+            mine = sa.and_(reviews.c.batch == batch, reviews.c.gate == gate)
+            review = connection.execute(sa.select(reviews).where(mine)).first()
+            if review is None:
+                return 0
+            change = {"state": "dead", "run_id": run_id, "reason": reason[:2000], "processed_at": datetime.now(UTC)}
+            rows = sa.update(deliveries).where(_rows_of(review, "pending"), deliveries.c.id <= up_to_id)
+            return connection.execute(rows.values(**change)).rowcount
 
     def apply_job_states(self, jobs: Sequence[JobState], source: str = "reconcile") -> int:
         """Insert a row for every job whose state differs from what is known; how many there were (lost events)."""
@@ -251,11 +220,10 @@ class Inbox:
         healed = 0
         for job in jobs:
             with self.engine.connect() as connection:
-                known = connection.execute(sa.select(review_jobs).where(review_jobs.c.job_id == job.job_id)).first()
-            if known is not None and (known.state == job.state or _utc(known.updated_date) > job.updated_date):
+                before = unlike_known(connection, job)
+            if before is None:
                 continue
-            before = {"state": known.state if known else None}
-            body = {"event": "update:job", "job": _as_cvat(job), "before_update": before, "webhook_id": None}
+            body = {"event": "update:job", "job": as_cvat(job), "before_update": before, "webhook_id": None}
             healed += self.insert(Delivery("update:job", body, source))
         return healed
 
@@ -263,7 +231,7 @@ class Inbox:
         """All reviews, oldest first."""
         with self.engine.connect() as connection:
             rows = connection.execute(sa.select(reviews).order_by(reviews.c.id)).all()
-            return [_status(row, _jobs(connection, row.task_id)) for row in rows]
+            return [status_of(row, jobs_of(connection, row.task_id)) for row in rows]
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Number of rows by (source, state)."""
@@ -273,6 +241,36 @@ class Inbox:
         with self.engine.connect() as connection:
             return {(source, state): number for source, state, number in connection.execute(query)}
 
+    def watermark(self, name: str) -> str | None:
+        """How far something has been read, as it was last set."""
+        with self.engine.connect() as connection:
+            return connection.execute(sa.select(watermarks.c.value).where(watermarks.c.name == name)).scalar()
+
+    def set_watermark(self, name: str, value: str) -> None:
+        """Remember how far something has been read."""
+        with self.engine.begin() as connection:
+            mine = watermarks.c.name == name
+            if not connection.execute(sa.update(watermarks).where(mine).values(value=value)).rowcount:
+                connection.execute(watermarks.insert().values(name=name, value=value))
+
+
+def delivery_row(delivery: Delivery) -> dict[str, Any]:
+    """A new row of the table ``deliveries``."""
+    task_id, job_id = task_and_job(delivery.body)
+    return {
+        "event": delivery.event.replace("\0", "")[:64],
+        "source": delivery.source,
+        "webhook_id": as_id(delivery.body.get("webhook_id")),
+        "task_id": task_id,
+        "job_id": job_id,
+        "path": delivery.path,
+        "query": json.dumps(delivery.query, sort_keys=True) if delivery.query else "",
+        "body": json.dumps(delivery.body, sort_keys=True),
+        "dedupe_key": dedupe_key(delivery.body),
+        "received_at": datetime.now(UTC),
+        "state": "new",
+    }
+
 
 def _alone(connection: Connection) -> None:
     """Wait until no other process changes reviews. SQLite writers are alone anyway; inserting goes on beside it."""
@@ -280,77 +278,12 @@ def _alone(connection: Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(REVIEWS_LOCK)))
 
 
-def _update_job(connection: Connection, job: JobState, *, state_changed: bool = False) -> str | None:
-    """Remember a job's state when it is news; why it is none, otherwise.
-
-    ``updated_date`` is kept as of the last news, not of the last save: a late event is judged by it.
-    """
-    mine = review_jobs.c.job_id == job.job_id
-    known = connection.execute(sa.select(review_jobs).where(mine)).first()
-    shown = {"stage": job.stage, "assignee": job.assignee, "url": job.url}
-    values = {"task_id": job.task_id, "type": job.type, "state": job.state, "updated_date": job.updated_date, **shown}
-    if known is None:
-        connection.execute(review_jobs.insert().values(job_id=job.job_id, **values))
-    else:
-        same, since = known.state == job.state, _utc(known.updated_date)
-        if job.updated_date < since or (same and job.updated_date == since):
-            return "older than what is known of the job"
-        if same and not state_changed:
-            connection.execute(sa.update(review_jobs).where(mine).values(**shown))
-            return "the state of the job did not change"
-        connection.execute(sa.update(review_jobs).where(mine).values(**values))
-    if job.state != COMPLETED:
-        connection.execute(sa.update(reviews).where(reviews.c.task_id == job.task_id).values(state="open"))
-    return None
-
-
-def _finished(connection: Connection, task_id: int | None) -> bool:
-    """Whether nobody has to do anything any more. A task without known jobs is not finished."""
-    jobs = _jobs(connection, task_id)
-    return task_id is None or (bool(jobs) and all(job.state == COMPLETED for job in jobs))
-
-
-def _jobs(connection: Connection, task_id: int | None) -> list[Any]:
-    if task_id is None:
-        return []
-    mine = sa.and_(review_jobs.c.task_id == task_id, review_jobs.c.type != GROUND_TRUTH)
-    return list(connection.execute(sa.select(review_jobs).where(mine)).all())
-
-
-def _pending_of(review: Any) -> Any:
-    """The rows that wait for this review's collection."""
+def _rows_of(review: Any, *states: str) -> Any:
+    """The rows about this review in these states."""
     of_task = deliveries.c.task_id == review.task_id if review.task_id is not None else sa.false()
     of_platform = deliveries.c.path == _platform_path(review.batch, review.gate)
-    return sa.and_(deliveries.c.state == "pending", sa.or_(of_task, of_platform))
+    return sa.and_(deliveries.c.state.in_(states), sa.or_(of_task, of_platform))
 
 
 def _platform_path(batch: str, gate: str) -> str:
     return f"review/{batch}/{gate}"
-
-
-def _status(row: Any, jobs: Sequence[Any]) -> ReviewStatus:
-    waiting = [job for job in jobs if job.state != COMPLETED]
-    since = max([_utc(row.created_at), *(_utc(job.updated_date) for job in waiting)])
-    people = tuple(sorted({job.assignee for job in waiting if job.assignee}))
-    return ReviewStatus(
-        row.batch, row.gate, row.task_id, row.url, row.state, len(jobs) - len(waiting), len(jobs), people, since
-    )
-
-
-def _as_cvat(job: JobState) -> dict[str, Any]:
-    return {
-        "id": job.job_id,
-        "task_id": job.task_id,
-        "type": job.type,
-        "state": job.state,
-        "stage": job.stage,
-        "assignee": {"username": job.assignee} if job.assignee else None,
-        "updated_date": job.updated_date.isoformat(),
-        "url": job.url,
-    }
-
-
-def _utc(date: datetime | str) -> datetime:
-    if isinstance(date, str):
-        return parse_date(date)
-    return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -51,11 +51,13 @@ class Meaning:
         job: the job's state, when the delivery is a transition of a job, or may be one.
         noise: why the delivery tells nothing, otherwise.
         state_changed: whether the delivery itself says that the state changed.
+        unreadable: it is about a job, and cannot be read.
     """
 
     job: JobState | None
     noise: str | None
     state_changed: bool = False
+    unreadable: bool = False
 
 
 def interpret(event: str, body: dict[str, Any]) -> Meaning:
@@ -68,7 +70,9 @@ def interpret(event: str, body: dict[str, Any]) -> Meaning:
     if event == "update:job" and changed and not changed & TELLING:
         return Meaning(None, "a save without a change of state, stage or assignee")
     job = job_state(body.get("job"))
-    return Meaning(job, None, "state" in changed) if job else Meaning(None, "the job in the payload cannot be read")
+    if job is None:
+        return Meaning(None, "the job in the payload cannot be read", unreadable=True)
+    return Meaning(job, None, "state" in changed)
 
 
 def changed_fields(body: dict[str, Any]) -> set[str]:

@@ -20,10 +20,11 @@ deliveries = sa.Table(
     sa.Column("query", sa.Text, nullable=False, default=""),
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("dedupe_key", sa.String(64), nullable=False, unique=True),
-    sa.Column("state", sa.String(16), nullable=False, default="new"),  # new | pending | done | ignored
+    sa.Column("state", sa.String(16), nullable=False, default="new"),  # new | pending | done | ignored | dead
     sa.Column("reason", sa.Text),
     sa.Column("run_id", sa.String(64)),
     sa.Column("processed_at", sa.DateTime(timezone=True)),
+    sa.Column("replays", sa.Integer, nullable=False, server_default="0"),
 )
 sa.Index("deliveries_state", deliveries.c.state, deliveries.c.id)
 sa.Index("deliveries_task", deliveries.c.task_id, deliveries.c.state)
@@ -39,9 +40,18 @@ reviews = sa.Table(
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),  # open | collected
     sa.Column("collected_at", sa.DateTime(timezone=True)),
+    sa.Column("done_at", sa.String(16), nullable=False, server_default="annotation"),  # stage
     sa.Column("run_id", sa.String(64)),
     sa.UniqueConstraint("batch", "gate"),
 )
+
+watermarks = sa.Table(
+    "watermarks",
+    metadata,
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("value", sa.String(64), nullable=False),
+)
+"""How far reconciliation has read."""
 
 review_jobs = sa.Table(
     "review_jobs",

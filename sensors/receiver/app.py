@@ -14,7 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from resources.inbox import Delivery, Inbox
+from resources.settings import WEBHOOK_PATH
 from sensors.receiver.signature import HEADER, valid
+from sensors.receiver.writer import GroupWriter
 
 logger = logging.getLogger("reefline.receiver")
 
@@ -56,6 +58,7 @@ def create_app(inbox: Inbox, settings: ReceiverSettings) -> FastAPI:
     """The application. Every path that takes deliveries stores them in the same inbox."""
     app = FastAPI(title="reefline webhook receiver", docs_url=None, redoc_url=None, openapi_url=None)
     counts: Counter[str] = Counter()
+    writer = GroupWriter(inbox.insert_many)
 
     async def receive(request: Request) -> Response:
         try:
@@ -71,7 +74,7 @@ def create_app(inbox: Inbox, settings: ReceiverSettings) -> FastAPI:
             return JSONResponse({"status": "pong"})
         delivery = Delivery(name, event, "webhook", request.url.path, dict(request.query_params))
         try:
-            new = await run_in_threadpool(inbox.insert, delivery)
+            new = await writer.insert(delivery)
         except SQLAlchemyError:
             # Our own fault is never a 4xx: newer CVATs retry 5xx and drop 4xx.
             counts["storage_failed"] += 1
@@ -80,7 +83,7 @@ def create_app(inbox: Inbox, settings: ReceiverSettings) -> FastAPI:
         counts["accepted" if new else "duplicate"] += 1
         return JSONResponse({"status": "accepted" if new else "duplicate"})
 
-    for path in ("/cvat/webhook", *LEGACY_PATHS):
+    for path in (WEBHOOK_PATH, *LEGACY_PATHS):
         app.add_api_route(path, receive, methods=["POST"])
 
     @app.get("/health")

@@ -4,7 +4,8 @@ import cv2
 import pytest
 
 from assets import clean, corals, corners, cover, lattice, quality, rectified, release
-from assets.common.gate import GateNotReadyError, collect_review, create_review, decide
+from assets.common.collect import collect_review
+from assets.common.gate import GateNotReadyError, create_review, decide
 from assets.raw import ingest
 from inference.registry import ModelRegistry
 from inference.scenes import render_quadrat
@@ -121,7 +122,7 @@ def test_a_photo_without_a_frame_is_a_recorded_failure_when_nobody_is_asked(tmp_
 
 def test_a_gate_without_its_project_says_what_to_run(tmp_path, photos):
     class Empty(CvatClient):
-        def find_project(self, name):
+        def find_project(self, name, organization=None):
             return None
 
     survey, tables, inbox = begin(tmp_path, photos / "raw", "three_stage", "always")

@@ -7,13 +7,27 @@ from typing import Any
 KIND_OF_FIELD = {
     "project_id": "projects", "task_id": "tasks", "job_id": "jobs", "job": "jobs", "assignee": "users",
     "assignee_id": "users", "issue": "issues", "issue_id": "issues", "label_id": "labels", "webhook_id": "webhooks",
-    "spec_id": "attributes",
+    "spec_id": "attributes", "user_id": "users", "organization": "organizations", "organization_id": "organizations",
 }  # fmt: skip
 """Fields that hold the id of something else."""
-ADDRESS = re.compile(r"/api/(\w+)/(\d+)")
+ADDRESS = re.compile(r"/api/(?:quality/)?(\w+)/(\d+)")
 QUERY = re.compile(r"(\w+_id)=(\d+)")
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
-CHANCE = {"key", "color", "email", "description", "subtitle", "logo_url", "svg", "data", "groups"}
+CHANCE = {
+    "key",
+    "color",
+    "email",
+    "description",
+    "subtitle",
+    "logo_url",
+    "svg",
+    "data",
+    "groups",
+    "invitation",
+    "rq_id",
+    "query_id",
+    "result_url",
+}
 """Fields whose text is the server's own business; their types are compared all the same."""
 Ids = Mapping[tuple[str, int], int]
 
@@ -30,6 +44,9 @@ def kind_of(thing: Mapping[str, Any]) -> str | None:
         ("redelivery", "deliveries"),
         ("label_id", "shapes"),
         ("input_type", "attributes"),
+        ("oks_sigma", "settings"),
+        ("slug", "organizations"),
+        ("joined_date", "memberships"),
     ):
         if field in thing:
             return kind
@@ -53,7 +70,7 @@ def translated(value: Any, ids: Ids, base: str, name: str = "") -> Any:
 
 def named(text: str, ids: Ids) -> str:
     """An address or request id with translated ids."""
-    text = ADDRESS.sub(lambda m: f"/api/{m[1]}/{ids.get((m[1], int(m[2])), m[2])}", text)
+    text = ADDRESS.sub(lambda m: m[0].removesuffix(m[2]) + str(ids.get((m[1], int(m[2])), m[2])), text)
     text = re.sub(r"(target=task&target_id=)(\d+)", lambda m: m[1] + str(ids.get(("tasks", int(m[2])), m[2])), text)
     return QUERY.sub(lambda m: f"{m[1]}={ids.get((KIND_OF_FIELD.get(m[1], ''), int(m[2])), m[2])}", text)
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.contract.server import Receiver, SandboxProcess
 from tests.contract.session import Played, play_session
+from tests.contract.workplace import Workplace
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +36,24 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 def played(contract: Path, sandbox: SandboxProcess, receiver: Receiver) -> Played:
     """The recorded session, played against the sandbox."""
     return play_session(contract / "sdk280", sandbox, receiver)
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    """A sandbox and a receiver for the tests of one file."""
+    receiver = Receiver()
+    folder = tmp_path_factory.mktemp("workshop")
+    roots = ("--share-root", str(folder / "share"), "--cloud-root", str(folder / "cloud"))
+    process = SandboxProcess(folder, flags=roots).start()
+    yield Workplace(process, process.login(), receiver)
+    process.stop()
+    receiver.stop()
+
+
+@pytest.fixture
+def workplace(workshop: Workplace) -> Iterator[Workplace]:
+    """The file's sandbox, with nothing unusual in force and nothing received yet."""
+    workshop.receiver.taken.clear()
+    yield workshop
+    workshop.post("/sandbox/faults", {})
+    workshop.post("/sandbox/dialect", {"dialect": "2.54"})

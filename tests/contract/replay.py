@@ -55,6 +55,10 @@ class Replay:
     receiver: str
     clients: dict[str, httpx.Client] = field(default_factory=dict)
     ids: dict[tuple[str, int], int] = field(default_factory=lambda: {("users", 1): 1})
+    invitation: str = ""
+    """Key of the last one."""
+    requests: dict[str, str] = field(default_factory=dict)
+    """Ids of background requests."""
 
     def play(self, step: str, actors: Mapping[str, str], values: bool) -> list[Exchange]:
         """All exchanges of a step.
@@ -74,7 +78,7 @@ class Replay:
         recorded = (response.get("body") or {}).get("json")
         made = Exchange(step, request["method"], request["path"], response["status"], recorded, _type(response))
         made.live_path = self.path(made.path)
-        headers = {name: value for name, value in request["headers"].items() if name.startswith("Upload-")}
+        headers = {name: value for name, value in request["headers"].items() if name.startswith(("Upload-", "X-Organ"))}
         options: dict[str, Any] = {"headers": headers}
         if "Upload-Multiple" in headers:
             options["files"] = _pictures(made.path)
@@ -85,12 +89,16 @@ class Replay:
         made.live_status, made.live_type = answer.status_code, _type({"headers": dict(answer.headers)})
         made.live = answer.json() if "json" in (made.live_type or "") else None
         self.learn(recorded, made.live)
+        if "invitations" in made.path and answer.status_code == 201:
+            self.invitation = made.live["key"]
         made.found = self._found(made, values)
         return made
 
     def learn(self, recorded: Any, live: Any) -> None:
         """Learn which ids stand for which."""
         for old, new in pairs(recorded, live):
+            if "rq_id" in old and "rq_id" in new:
+                self.requests[old["rq_id"]] = new["rq_id"]
             kind = kind_of(old)
             if kind and "id" in new:
                 self.ids.setdefault((kind, old["id"]), new["id"])
@@ -105,16 +113,20 @@ class Replay:
     def local(self, recorded: Any) -> Any:
         """A recorded body as the server at hand would have written it."""
         text = json.dumps(recorded).replace("http://127.0.0.1:9090", self.receiver)
+        for old, new in self.requests.items():
+            text = text.replace(old, new)
         return translated(json.loads(text), self.ids, self.base)
 
     def path(self, recorded: str) -> str:
         """A recorded path with translated ids."""
         parts = urlsplit(recorded)
-        path = named(unquote(parts.path), self.ids)
+        path = re.sub("(?<=/invitations/)[^/]+", self.invitation, named(unquote(parts.path), self.ids))
+        for old, new in self.requests.items():
+            path = path.replace(named(old, self.ids), new)
         delivery = re.fullmatch(r"(.*/deliveries/)(\d+)(/.*)", path)
         if delivery:
             path = f"{delivery[1]}{self.ids['deliveries', int(delivery[2])]}{delivery[3]}"
-        query = [(k, self._id(k, v)) for k, v in parse_qsl(parts.query, keep_blank_values=True)]
+        query = [(k, self.requests.get(v, self._id(k, v))) for k, v in parse_qsl(parts.query, keep_blank_values=True)]
         return quote(path) + (f"?{httpx.QueryParams(query)}" if query else "")
 
     def body(self, value: Any, within_shape: bool = False) -> Any:

@@ -40,6 +40,7 @@ class SandboxProcess:
     folder: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen | None = None
+    flags: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -50,7 +51,7 @@ class SandboxProcess:
         """Start it and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "deploy.local.sandbox", "--data", str(self.folder / "data")]
-        command += ["--port", str(self.port), "--user", ADMIN]
+        command += ["--port", str(self.port), "--user", ADMIN, *self.flags]
         env = {**os.environ, "REEFLINE_SANDBOX_PASSWORD": PASSWORD}
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
@@ -89,6 +90,8 @@ class Receiver:
 
     taken: list[dict] = field(default_factory=list)
     answer_after_s: float = 0.0
+    answers: list[int] = field(default_factory=list)
+    """Statuses of the next answers, before it goes on as usual."""
 
     def __post_init__(self) -> None:
         receiver = self
@@ -98,8 +101,9 @@ class Receiver:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
                 time.sleep(receiver.answer_after_s)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                receiver.taken.append({"path": self.path, "headers": headers, "raw": raw, "body": json.loads(raw)})
-                self.send_response(500 if self.path.startswith("/fail") else 200)
+                receiver.taken.append({"path": self.path, "headers": headers, "raw": raw, "body": _json(raw)})
+                usual = 500 if self.path.startswith("/fail") else 200
+                self.send_response(receiver.answers.pop(0) if receiver.answers else usual)
                 answer = b'{"ok": true}'
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
@@ -121,3 +125,10 @@ class Receiver:
         """Close the port."""
         self.server.shutdown()
         self.server.server_close()
+
+
+def _json(raw: bytes) -> dict | None:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return None

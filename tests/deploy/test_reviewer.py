@@ -38,7 +38,7 @@ def reviewed(cvat, name, labels, shapes, truth):
     data = io.BytesIO()
     Image.new("RGB", (SIDE, SIDE), (60, 90, 120)).save(data, "JPEG")
     pictures = [Picture(f"quadrat__{IMAGE}.jpg", data.getvalue)]
-    project = cvat.ensure_project(f"project of {name}", labels)
+    project = cvat.create_project(f"project of {name}", labels)
 
     def annotations(frames, known):
         return {"version": 0, "tags": [], "shapes": shapes(known), "tracks": []}

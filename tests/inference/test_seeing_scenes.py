@@ -35,7 +35,7 @@ def test_corners_and_nodes_of_a_generated_photo_are_found(scene: Scene) -> None:
     nodes = Rectification.from_corners(corners.points, SIDE, 100).to_rectified(scene.nodes)
     lattice = find_lattice(rectify(scene.image, corners.points, SIDE), topology)
     error = np.hypot(*(lattice.nodes - nodes).T)
-    assert error.mean() < 1.0
+    assert error.mean() < 1.5
     assert error.max() < 4.0
     assert lattice.score >= 0.8
     assert lattice.defects == []

@@ -91,5 +91,5 @@ def test_a_wrong_topology_file_is_explained(text):
 
 
 def test_an_unknown_lattice_is_named_with_those_there_are():
-    with pytest.raises(LatticeError, match="criobe-117, cross, grid-7x7"):
+    with pytest.raises(LatticeError, match="criobe-117, cross, diagonals, grid-7x7"):
         load_topology("round")

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,8 +16,9 @@ from threading import Thread
 import pytest
 from PIL import Image
 
+from bench.bench_tasks import requests_for
 from resources.cvat import CvatClient, CvatRefused, CvatUnavailable, Picture
-from resources.cvat.client import HALF_MADE
+from resources.cvat.making import HALF_MADE
 
 USER, PASSWORD = "reefline", "a password of the test"
 LABELS = [
@@ -65,7 +66,7 @@ def cvat(server):
 
 @pytest.fixture
 def project(cvat, request):
-    return cvat.ensure_project(f"project of {request.node.name}", LABELS)
+    return cvat.create_project(f"project of {request.node.name}", LABELS)
 
 
 def picture(name, shade=80):
@@ -128,24 +129,17 @@ def test_without_an_account_it_says_which_setting_is_missing(server):
         CvatClient(server).check()
 
 
-def test_a_project_is_made_once_and_gets_only_the_labels_it_lacks(cvat, request):
+def test_a_project_is_made_once(cvat, request):
     name = f"project of {request.node.name}"
     assert cvat.find_project(name) is None
-    first = cvat.ensure_project(name, LABELS[:1])
-    assert cvat.ensure_project(name, LABELS[:1]) == first == cvat.find_project(name)
-    known = cvat.labels(first)["Acropora"]["id"]
-    assert cvat.ensure_project(name, LABELS) == first
-    labels = cvat.labels(first)
-    assert set(labels) == {"Acropora", "Porites"}
-    assert labels["Acropora"]["id"] == known, "shapes keep their label"
-    assert cvat.ensure_project(name, LABELS[1:]) == first
-    assert set(cvat.labels(first)) == {"Acropora", "Porites"}, "nothing is ever deleted"
+    first = cvat.create_project(name, LABELS[:1])
+    assert cvat.create_project(name, LABELS[:1]) == first == cvat.find_project(name)
 
 
 def test_a_project_is_found_by_its_whole_name(cvat, request):
-    longer = cvat.ensure_project(f"{request.node.name} of last year", LABELS)
+    longer = cvat.create_project(f"{request.node.name} of last year", LABELS)
     assert cvat.find_project(request.node.name) is None
-    assert cvat.ensure_project(request.node.name, LABELS) != longer
+    assert cvat.create_project(request.node.name, LABELS) != longer
 
 
 def test_labels_of_a_skeleton_come_with_their_nodes(cvat, request):
@@ -156,19 +150,9 @@ def test_labels_of_a_skeleton_come_with_their_nodes(cvat, request):
         for n in (1, 2)
     )
     skeleton = {"name": "frame", "type": "skeleton", "attributes": [], "sublabels": nodes, "svg": svg}
-    labels = cvat.labels(cvat.ensure_project(request.node.name, [skeleton]))
+    labels = cvat.labels(cvat.create_project(request.node.name, [skeleton]))
     assert {node["name"] for node in labels["frame"]["sublabels"]} == {"1", "2"}
     assert all(node["id"] for node in labels["frame"]["sublabels"])
-
-
-def test_a_webhook_is_made_once_and_follows_a_new_address(cvat, project):
-    first = cvat.ensure_webhook(project, "http://127.0.0.1:9/cvat/webhook", "one secret", ["update:job"])
-    again = cvat.ensure_webhook(project, "http://127.0.0.1:8/cvat/webhook", "other", ["update:job", "create:job"])
-    assert again == first
-    [webhook] = cvat.session.listed("/api/webhooks", project_id=project)
-    assert webhook["target_url"] == "http://127.0.0.1:8/cvat/webhook"
-    assert set(webhook["events"]) == {"update:job", "create:job"}
-    assert webhook["is_active"]
 
 
 def test_a_task_has_its_pictures_in_order_and_the_prelabels_inside(cvat, project):
@@ -344,3 +328,84 @@ def test_a_server_that_is_not_there_is_unavailable(monkeypatch):
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(CvatUnavailable, match="does not answer"):
             CvatClient(url, username=USER, password=PASSWORD).check()
+
+
+class Cutter:
+    """A proxy to a server, byte for byte, that cuts a connection after so many bytes from the client; then no more."""
+
+    def __init__(self, url, after):
+        self.target, self.left = url.rpartition(":")[2], after
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.cuts = 0
+        Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with suppress(OSError):
+            while True:
+                client, _ = self.socket.accept()
+                server = socket.create_connection(("127.0.0.1", int(self.target)))
+                Thread(target=self._pump, args=(client, server, True), daemon=True).start()
+                Thread(target=self._pump, args=(server, client, False), daemon=True).start()
+
+    def _pump(self, source, sink, upwards):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if upwards and self.left is not None:
+                    self.left -= len(data)
+                    if self.left < 0:
+                        self.left = None
+                        self.cuts += 1
+                        break
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("after", [6_000, 40_000])
+def test_a_connection_cut_in_the_middle_of_an_upload_leaves_one_whole_task_after_a_retry(server, cvat, project, after):
+    proxy = Cutter(server, after)
+    name = f"reef.cut.{after}"
+    large = [Picture(f"p{n}.bin.jpg", noisy) for n in range(5)]
+    through = CvatClient(proxy.url, username=USER, password=PASSWORD)
+    with suppress(CvatUnavailable):
+        through.ensure_task(project, name, large, nothing)
+    assert proxy.cuts == 1
+    through.ensure_task(project, name, large, nothing)
+    tasks = [t for t in cvat.session.listed("/api/tasks", project_id=project) if t["name"].startswith(name)]
+    assert [(t["name"], t["size"]) for t in tasks] == [(name, 5)]
+
+
+def noisy():
+    """A picture that does not get small."""
+    data = io.BytesIO()
+    Image.effect_noise((200, 200), 90).convert("RGB").save(data, "JPEG", quality=95)
+    return data.getvalue()
+
+
+def test_half_a_list_is_not_taken_for_the_whole():
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b'{"version": "2.54.1", "count": 250, "results": [{"id": 1}], "next": null}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    half = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=half.serve_forever, daemon=True).start()
+    with pytest.raises(CvatUnavailable, match="1 of 250"):
+        CvatClient(f"http://127.0.0.1:{half.server_port}", token="a-token").session.listed("/api/jobs")
+    half.shutdown()
+    half.server_close()
+
+
+@pytest.mark.parametrize("kind", ["skeletons", "polygons"])
+def test_a_task_of_250_pictures_takes_as_many_requests_as_one_of_25(cvat, kind):
+    few, many = requests_for(cvat, kind, 25), requests_for(cvat, kind, 250)
+    # Small pictures go up together; not one request is made for a picture or a shape.
+    assert few == many < 25

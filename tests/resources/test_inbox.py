@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import SQLAlchemyError
 
-from resources.inbox import Delivery, Inbox, JobState
+from resources.inbox import Delivery, Inbox, JobState, LetterError
+from resources.inbox.letters import letter, letters, replay
 
 START = datetime(2026, 5, 1, 8, 0, tzinfo=UTC)
 TASK = 7
@@ -404,3 +406,133 @@ def test_a_gate_that_needs_nobody_is_due_again_when_it_is_asked_for_again(inbox)
 def test_signed_but_odd_deliveries_are_kept_and_put_aside(inbox, body):
     inbox.insert(Delivery(body["event"], body))
     assert inbox.interpret_new().transitions == 0
+
+
+def staged(stage, state, minute, before):
+    """A change of the stage, as CVAT tells it."""
+    return event(job(1, state, minute, stage=stage), before)
+
+
+def test_a_survey_that_asks_for_acceptance_waits_through_all_stages(inbox):
+    inbox.register_review("reef.0001", "corals", TASK, None, [job()], done_at="acceptance")
+    deliver(inbox, to("completed", 2))
+    assert collect(inbox) == 0
+    [status] = inbox.reviews()
+    assert (status.jobs_done, status.stages) == (0, ("annotation",))
+    deliver(inbox, staged("validation", "new", 3, {"stage": "annotation", "state": "completed"}))
+    deliver(inbox, staged("validation", "completed", 4, {"state": "new"}))
+    assert collect(inbox) == 0
+    assert inbox.reviews()[0].stages == ("validation",)
+    # One PATCH with stage and state: the state stays completed, only the stage changes.
+    deliver(inbox, staged("acceptance", "completed", 5, {"stage": "validation"}))
+    assert collect(inbox) == 1
+    assert inbox.reviews()[0].state == "collected"
+
+
+def test_a_later_stage_of_a_job_that_was_done_already_starts_nothing(review):
+    deliver(review, to("completed", 2))
+    assert collect(review) == 1
+    deliver(review, staged("acceptance", "completed", 3, {"stage": "annotation"}))
+    assert collect(review) == 0
+
+
+def test_sending_an_accepted_job_back_reopens_its_review(inbox):
+    inbox.register_review("reef.0001", "corals", TASK, None, [job()], done_at="validation")
+    deliver(inbox, staged("validation", "completed", 2, {"stage": "annotation"}))
+    assert collect(inbox) == 1
+    deliver(inbox, staged("annotation", "new", 3, {"stage": "validation", "state": "completed"}))
+    assert inbox.reviews()[0].state == "open"
+
+
+def test_rows_of_a_failed_run_are_dead_letters_that_can_be_replayed_once_each(review):
+    deliver(review, to("completed", 2))
+    [due] = review.due()
+    assert review.mark_dead(due.batch, due.gate, due.last_id, "run-1", "CVAT does not answer") == 1
+    assert review.due() == []
+    [dead] = letters(review)
+    assert (dead.state, dead.reason, dead.run_id) == ("dead", "CVAT does not answer", "run-1")
+    assert replay(review, [dead.id]) == 1
+    [again] = review.due()
+    assert again.key != due.key, "Dagster starts a run per key once"
+    assert again.last_id == due.last_id
+    review.mark_done(again.batch, again.gate, again.last_id, "run-2")
+    assert letters(review) == []
+    assert letter(review, dead.id).state == "done"
+
+
+def test_a_later_run_answers_the_dead_letters_before_it(review):
+    deliver(review, to("completed", 2))
+    [due] = review.due()
+    review.mark_dead(due.batch, due.gate, due.last_id, "run-1", "reopened meanwhile")
+    deliver(review, to("in progress", 3))
+    deliver(review, to("completed", 4))
+    assert collect(review) == 1
+    assert letters(review) == []
+
+
+def test_an_event_about_a_job_that_cannot_be_read_is_a_dead_letter(inbox):
+    inbox.insert(
+        Delivery("update:job", {"event": "update:job", "job": {"id": "seven"}, "before_update": {"state": "new"}})
+    )
+    assert inbox.interpret_new().dead == 1
+    [dead] = letters(inbox)
+    assert "cannot be read" in dead.reason
+
+
+@pytest.mark.parametrize("number", [1, 99])
+def test_only_dead_and_ignored_rows_can_be_replayed(review, number):
+    deliver(review, to("completed", 2))
+    with pytest.raises(LetterError, match=f"row {number}|{number}"):
+        replay(review, [number])
+
+
+def test_watermarks_are_kept(tmp_path):
+    url = f"sqlite:///{tmp_path / 'inbox.db'}"
+    assert Inbox(url).watermark("jobs") is None
+    for value in ("1", "2"):
+        Inbox(url).set_watermark("jobs", value)
+    assert Inbox(url).watermark("jobs") == "2"
+
+
+def test_an_inbox_of_an_earlier_version_gets_the_new_columns_and_keeps_its_rows(tmp_path):
+    path = tmp_path / "inbox.db"
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute(
+            "CREATE TABLE deliveries (id INTEGER PRIMARY KEY, received_at DATETIME NOT NULL, source VARCHAR(16), "
+            "event VARCHAR(64) NOT NULL, webhook_id INTEGER, task_id INTEGER, job_id INTEGER, path TEXT NOT NULL, "
+            "query TEXT NOT NULL, body TEXT NOT NULL, dedupe_key VARCHAR(64) UNIQUE, state VARCHAR(16) NOT NULL, "
+            "reason TEXT, run_id VARCHAR(64), processed_at DATETIME)"
+        )
+        old.execute(
+            "INSERT INTO deliveries VALUES (1, '2026-05-01 08:00:00.000000', 'webhook', 'ping', 1, NULL, NULL, '', '', "
+            "'{}', 'k', 'ignored', NULL, NULL, NULL)"
+        )
+    inbox = Inbox(f"sqlite:///{path}")
+    assert letter(inbox, 1).replays == 0
+    inbox.register_review("reef.0001", "corners", TASK, None, [job()])
+    assert collect(inbox) == 0
+
+
+def test_several_deliveries_are_kept_at_once_and_each_hears_whether_it_was_new(inbox):
+    first, second = to("completed", 2), to("in progress", 1)
+    assert inbox.insert_many([first, second, first]) == [True, True, False]
+    assert inbox.insert_many([second, to("rejected", 3)]) == [False, True]
+    assert sum(inbox.counts().values()) == 3
+
+
+def test_a_refusal_of_the_database_is_no_duplicate(tmp_path, inbox):
+    inbox.writable()
+    with closing(sqlite3.connect(tmp_path / "inbox.db")) as other, other:
+        other.execute("CREATE TRIGGER no BEFORE INSERT ON deliveries BEGIN SELECT RAISE(ABORT, 'no'); END")
+    with pytest.raises(SQLAlchemyError):
+        inbox.insert(to("completed", 2))
+
+
+def test_a_reopening_and_a_new_completion_that_were_both_lost_are_collected(review):
+    deliver(review, to("completed", 2))
+    assert collect(review) == 1
+    later = datetime.now(UTC) + timedelta(hours=1)
+    touched = JobState(1, TASK, "annotation", "completed", "annotation", None, later)
+    assert review.apply_job_states([touched]) == 1
+    assert collect(review) == 1
+    assert review.apply_job_states([touched]) == 0

@@ -3,15 +3,18 @@
 import dagster as dg
 import pytest
 
-from assets.common.names import TAG_INBOX_ID, Gate
+from assets.common.names import TAG_BATCH, TAG_GATE, TAG_INBOX_ID, Gate
 from labels.manifest import ManifestRow, Status
 from orchestration.jobs import AFTER, make_release, start_batch
 from resources.inbox import Inbox
+from resources.inbox.letters import letters
+from resources.notifier import Notifier
 from resources.object_store import LocalStore
 from resources.offers import offers_of
 from resources.releases import ask_for_release, release_key
 from resources.surveys import READY_MARKER, SurveyCatalog
 from resources.tables import BatchTables
+from sensors.failures import failures_sensor
 from sensors.releases import releases_sensor
 from sensors.reviews import reviews_sensor
 from sensors.surveys import surveys_sensor
@@ -97,3 +100,42 @@ def test_a_release_is_asked_for_until_it_is_made(tables):
     assert result.dynamic_partitions_requests[0].partition_keys == ["reef-1.0.0"]
     tables.store.put(release_key("reef-1.0.0", "release.json"), b"{}")
     assert isinstance(tick(), dg.SkipReason)
+
+
+@dg.op
+def breaks():
+    """Stands for a stage that cannot be done."""
+    raise RuntimeError("CVAT does not answer")
+
+
+@dg.job
+def broken_job():
+    """A run that fails."""
+    breaks()
+
+
+@pytest.mark.parametrize("retried", [False, True])
+def test_what_a_failed_run_should_have_answered_becomes_a_dead_letter(tmp_path, retried):
+    inbox = Inbox(f"sqlite:///{tmp_path / 'inbox.db'}")
+    inbox.register_review("reef.0001", "lattice", None, None, [])
+    inbox.interpret_new()
+    [due] = inbox.due()
+    tags = {TAG_BATCH: due.batch, TAG_GATE: due.gate, TAG_INBOX_ID: str(due.last_id)}
+    with dg.DagsterInstance.ephemeral() as instance:
+        more = {"dagster/will_retry": "true"} if retried else {}
+        done = broken_job.execute_in_process(instance=instance, tags={**tags, **more}, raise_on_error=False)
+        context = dg.build_run_status_sensor_context(
+            sensor_name="failures",
+            dagster_event=done.get_run_failure_event(),
+            dagster_instance=instance,
+            dagster_run=done.dagster_run,
+        ).for_run_failure()
+        failures_sensor(5)(context, notifier=Notifier(""), inbox=inbox)
+    dead = letters(inbox)
+    if retried:
+        assert dead == []
+        assert inbox.due() == [due]
+    else:
+        assert [row.run_id for row in dead] == [done.dagster_run.run_id]
+        assert "failed" in dead[0].reason
+        assert inbox.due() == []

@@ -20,7 +20,7 @@ from deploy.local.demo.summary import finished_summary, print_summary, write_sum
 from deploy.local.runtime import Embedded, prepare, services
 from deploy.local.supervisor import RuntimeProblem, Service, Supervisor
 from orchestration.cli.context import UsageProblem
-from orchestration.cli.cvat import apply
+from orchestration.cli.cvat import apply, declare
 from orchestration.cli.ingest import check_photos
 from orchestration.cli.status import finished_batches
 from resources.bundle import build_resources, make_cvat
@@ -107,7 +107,7 @@ def _start(supervisor: Supervisor, installation: Embedded, survey: SampleSurvey,
             supervisor.wait_ready(name)
         status.update("declaring projects, labels and webhooks in CVAT")
         settings = installation.settings
-        apply(make_cvat(settings), settings, SurveyCatalog(settings.surveys_dir).all()[0])
+        apply(make_cvat(settings), declare(settings, SurveyCatalog(settings.surveys_dir).all()[0]))
         supervisor.start(_reviewer(installation, survey))
         status.update("starting Dagster")
         supervisor.wait_ready("code")

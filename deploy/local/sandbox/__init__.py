@@ -4,5 +4,6 @@ It keeps its data in SQLite, fires signed webhooks with CVAT's sequence and nois
 It is held to the real CVAT by contract tests. Production is CVAT itself; this is not a substitute for it.
 
 ``store`` keeps objects, ``views`` writes them as CVAT does, ``changes`` makes changes and the events they cause,
-``hooks`` delivers events, ``api`` and ``media`` are the HTTP routes, ``pages`` what a person sees.
+``hooks`` delivers events (``faults`` says how badly), ``api`` and ``media`` are the HTTP routes, ``pages`` is what a
+person sees.
 """

@@ -14,10 +14,12 @@ import uvicorn
 from fastapi import FastAPI, Request
 
 from deploy.local.sandbox.api import routes
+from deploy.local.sandbox.faults import CLASSIC, RECENT, set_dialect
 from deploy.local.sandbox.hooks import Deliverer
 from deploy.local.sandbox.http import Problem, Sandbox, VndJson
 from deploy.local.sandbox.media import media_routes
 from deploy.local.sandbox.pages import page_routes
+from deploy.local.sandbox.sources import Roots, Sources
 from deploy.local.sandbox.store import Store
 
 PASSWORD_VARIABLE = "REEFLINE_SANDBOX_PASSWORD"  # noqa: S105 - the name of a variable
@@ -37,11 +39,11 @@ class TrailingSlash:
         await self.app(scope, receive, send)
 
 
-def create_app(folder: Path, user: str, password: str) -> FastAPI:
-    """The sandbox over a folder, with one service account."""
+def create_app(folder: Path, user: str, password: str, roots: Roots | None = None) -> FastAPI:
+    """The sandbox over a folder, with one service account; ``roots``: folders that stand for storage outside."""
     store = Store(folder)
     deliverer = Deliverer(store)
-    sandbox = Sandbox(store, deliverer)
+    sandbox = Sandbox(store, deliverer, Sources(store, roots or Roots()))
     sandbox.add_user(user, password, admin=True, names={"email": f"{user}@example.org"})
 
     @asynccontextmanager
@@ -71,11 +73,22 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--user", default="reefline")
     parser.add_argument("--password", default="", help=f"default: the variable {PASSWORD_VARIABLE}")
+    parser.add_argument("--dialect", choices=(CLASSIC, RECENT), help="how webhooks are written; kept when not given")
+    parser.add_argument("--retries", help="waits in s before a failed delivery is tried again, as 5,300,1800")
+    parser.add_argument("--share-root", type=Path, help="folder that is CVAT's connected file share")
+    parser.add_argument("--cloud-root", type=Path, help="folder with a folder for each bucket of a cloud storage")
     arguments = parser.parse_args()
+    if arguments.retries is not None and arguments.dialect is None:
+        parser.error("--retries needs --dialect")
     password = arguments.password or os.environ.get(PASSWORD_VARIABLE, "")
     if not password:
         parser.error(f"give --password, or set {PASSWORD_VARIABLE}")
-    app = create_app(arguments.data, arguments.user, password)
+    if arguments.dialect:
+        try:
+            set_dialect(Store(arguments.data), arguments.dialect, arguments.retries)
+        except ValueError as error:
+            parser.error(str(error))
+    app = create_app(arguments.data, arguments.user, password, Roots(arguments.share_root, arguments.cloud_root))
     uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False)
     return 0
 

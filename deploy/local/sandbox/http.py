@@ -8,6 +8,7 @@ import operator
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fastapi import Request
@@ -15,6 +16,8 @@ from fastapi.responses import JSONResponse
 
 from deploy.local.sandbox.changes import Changes
 from deploy.local.sandbox.hooks import Deliverer
+from deploy.local.sandbox.rights import Rights
+from deploy.local.sandbox.sources import Sources
 from deploy.local.sandbox.store import Document, Store, now
 from deploy.local.sandbox.views import Views
 
@@ -54,6 +57,29 @@ class Caller:
     views: Views
     changes: Changes
     user: Document
+    rights: Rights
+    workspace: Document | None = None
+    """The organization whose things the request is about, given by the header ``X-Organization`` or ``org``."""
+    scoped: bool = False
+    """Whether the request says which organization it is about; the personal workspace is one, too."""
+
+    def within(self, items: Sequence[Document], field: str = "organization") -> list[Document]:
+        """Those that belong to the organization that the request is about."""
+        wanted = self.workspace["id"] if self.workspace else None
+        return [item for item in items if item.get(field) == wanted] if self.scoped else list(items)
+
+    def seen(self, items: Sequence[Document], allowed: Callable[[Document], bool]) -> list[Document]:
+        """Those that the user may see."""
+        return list(items) if self.rights.everything else [item for item in items if allowed(item)]
+
+    def allow(self, answer: bool) -> None:
+        """Go on only if the user is an administrator or the answer is yes.
+
+        Raises:
+            Problem: 403, as CVAT says it.
+        """
+        if not (self.rights.everything or answer):
+            raise Problem(403, {"detail": "You do not have permission to perform this action."})
 
     def need(self, kind: str, number: int) -> Document:
         """A document.
@@ -70,10 +96,17 @@ class Caller:
 class Sandbox:
     """The sandbox's parts, and how a request finds them."""
 
-    def __init__(self, store: Store, deliverer: Deliverer) -> None:
-        """Serve ``store``, deliver by ``deliverer``."""
+    def __init__(self, store: Store, deliverer: Deliverer, sources: Sources) -> None:
+        """Serve ``store``, deliver by ``deliverer``, find pictures by ``sources``."""
+        self.sources = sources
         self.store = store
         self.deliverer = deliverer
+
+    def exports(self, number: str) -> Path:
+        """The file of an export, by the id of its request."""
+        folder = self.store.folder / "exports"
+        folder.mkdir(exist_ok=True)
+        return folder / _digest(number)
 
     def caller(self, request: Request) -> Caller:
         """Who asks.
@@ -88,7 +121,21 @@ class Sandbox:
             raise Problem(401, {"detail": "Authentication credentials were not provided."})
         user = self.store.get("user", int(found[0]["user"])) or {}
         views = Views(self.store, f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}")
-        return Caller(self.store, views, Changes(self.store, views, user, self.deliverer.queue), user)
+        rights = Rights(self.store, user)
+        slug = request.query_params.get("org", request.headers.get("x-organization"))
+        if request.query_params.get("org_id"):
+            slug = (self.store.get("organization", int(request.query_params["org_id"])) or {}).get("slug", "?")
+        workspace = self._workspace(slug, rights) if slug else None
+        changes = Changes(self.store, views, user, self.deliverer.queue, workspace["id"] if workspace else None)
+        return Caller(self.store, views, changes, user, rights, workspace, slug is not None)
+
+    def _workspace(self, slug: str, rights: Rights) -> Document:
+        found = self.store.all("organization", slug=slug)
+        if not found:
+            raise Problem(404, {"detail": f"{slug} organization does not exist."})
+        if not rights.everything and rights.role(found[0]["id"]) < 0:
+            raise Problem(403, {"detail": "You do not have permission to perform this action."})
+        return found[0]
 
     def add_user(
         self, username: str, password: str, *, admin: bool = False, names: dict[str, str] | None = None
@@ -144,6 +191,14 @@ def required(body: Document, *names: str) -> None:
     missing = {name: ["This field is required."] for name in names if name not in body}
     if missing:
         raise Problem(400, missing)
+
+
+def named(items: Sequence[Document], request: Request) -> list[Document]:
+    """Those of the name, or with the words in it, that the query asks for."""
+    query = request.query_params
+    if "name" in query:
+        items = [item for item in items if item["name"] == query["name"]]
+    return [item for item in items if query.get("search", "").lower() in item["name"].lower()]
 
 
 def paged(

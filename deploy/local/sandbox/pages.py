@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse
 
 from deploy.local.sandbox.http import Problem, Sandbox
+from deploy.local.sandbox.media import picture_path
 from deploy.local.sandbox.store import Document, Store
 
 _STYLE = """<style>
@@ -54,7 +55,7 @@ def page_routes(sandbox: Sandbox) -> APIRouter:
         found = store.get("task", number)
         if found is None or not 0 <= frame < len(found["frames"]):
             raise Problem(404, {"detail": "no such picture"})
-        return FileResponse(store.media(number) / found["frames"][frame]["name"])
+        return FileResponse(picture_path(sandbox, found, frame))
 
     @pages.get("/tasks/{number}/jobs/{job}")
     def job(number: int, job: int, request: Request) -> HTMLResponse:

@@ -48,22 +48,61 @@ class Views:
             "id": number,
             "name": project["name"],
             "owner": self.basic_user(project["owner"]),
-            "assignee": None,
-            "guide_id": None,
+            "assignee": self.basic_user(project.get("assignee")),
+            "guide_id": self.guide_of(project_id=number),
             "bug_tracker": project["bug_tracker"],
             "created_date": project["created_date"],
             "updated_date": project["updated_date"],
             "status": ANNOTATION,
             "dimension": "2d" if tasks else None,
-            "organization": None,
-            "organization_id": None,
+            "organization": project.get("organization"),
+            "organization_id": project.get("organization"),
             "target_storage": None,
             "source_storage": None,
             "tasks": {"count": len(tasks), "url": f"{self.base}/api/tasks?project_id={number}"},
             "labels": {"url": f"{self.base}/api/labels?project_id={number}"},
-            "assignee_updated_date": None,
+            "assignee_updated_date": project.get("assignee_updated_date"),
             "task_subsets": sorted({t["subset"] for t in tasks if t["subset"]}),
         }
+
+    def guide_of(self, **owner: int | None) -> int | None:
+        """Id of the annotation guide of a project or of a task."""
+        found = self.store.all("guide", **owner) if all(owner.values()) else []
+        return int(found[0]["id"]) if found else None
+
+    def organization(self, organization: Document) -> Document:
+        """An organization."""
+        fields = "id slug name description created_date updated_date contact"
+        return {**_fields(organization, fields), "owner": self.basic_user(organization["owner"])}
+
+    def membership(self, membership: Document) -> Document:
+        """Somebody's place in an organization."""
+        fields = "organization is_active joined_date role invitation"
+        return {"id": membership["id"], "user": self.basic_user(membership["user"]), **_fields(membership, fields)}
+
+    def invitation(self, invitation: Document) -> Document:
+        """A call to join an organization."""
+        organization = self.store.get("organization", invitation["organization"]) or {}
+        return {
+            **_fields(invitation, "key created_date"),
+            "owner": self.basic_user(invitation["owner"]),
+            "role": invitation["role"],
+            "user": self.basic_user(invitation["user"]),
+            "organization": invitation["organization"],
+            "expired": None,
+            "organization_info": _fields(organization, "id slug"),
+        }
+
+    def cloud_storage(self, storage: Document) -> Document:
+        """A cloud storage, without its credentials."""
+        fields = "manifests created_date updated_date provider_type resource display_name credentials_type"
+        more = "specific_attributes description organization"
+        owner = self.basic_user(storage["owner"])
+        return {"id": storage["id"], "owner": owner, **_fields(storage, fields), **_fields(storage, more)}
+
+    def guide(self, guide: Document) -> Document:
+        """An annotation guide."""
+        return _fields(guide, "id task_id project_id created_date updated_date markdown")
 
     def system_user(self, number: int) -> Document:
         """A user as the sender of what a worker did: without an address."""
@@ -73,6 +112,7 @@ class Views:
         """A task. In most webhook payloads the job counts are not filled in, as in CVAT."""
         number = task["id"]
         jobs = self.store.all("job", task_id=number)
+        has_truth = any(j["type"] == "ground_truth" for j in jobs)
         done = sum(job_status(j) == COMPLETED for j in jobs)
         validation = sum(job_status(j) == VALIDATION for j in jobs)
         counts: Document = {"count": len(jobs), "completed": done, "validation": validation}
@@ -92,22 +132,21 @@ class Views:
                 "data_chunk_size": task["data_chunk_size"],
                 "data_original_chunk_type": "imageset",
                 "data_compressed_chunk_type": "imageset",
-                "data_cloud_storage_id": None,
-                "guide_id": None,
+                "data_cloud_storage_id": (task.get("source") or {}).get("cloud_storage_id"),
                 **_fields(task, "size image_quality data"),
             }
         return body | {
-            "guide_id": None,
+            "guide_id": self.guide_of(task_id=number),
             "dimension": "2d",
             "subset": task["subset"],
-            "organization_id": None,
-            "organization": None,
+            "organization_id": task.get("organization"),
+            "organization": task.get("organization"),
             "target_storage": None,
             "source_storage": None,
             "jobs": {**counts, "url": f"{self.base}/api/jobs?task_id={number}"},
             "labels": {"url": f"{self.base}/api/labels?task_id={number}"},
             "assignee_updated_date": task["assignee_updated_date"],
-            "validation_mode": "gt" if any(j["type"] == "ground_truth" for j in jobs) else None,
+            "validation_mode": (task.get("validation_mode") or "gt") if has_truth else None,
             "consensus_enabled": False,
         }
 
@@ -122,7 +161,7 @@ class Views:
             "task_id": job["task_id"],
             "project_id": task.get("project_id"),
             "assignee": self.basic_user(job["assignee"]),
-            "guide_id": None,
+            "guide_id": self.guide_of(task_id=job["task_id"]) or self.guide_of(project_id=task.get("project_id")),
             "dimension": "2d",
             "bug_tracker": task.get("bug_tracker", ""),
             "status": job_status(job),
@@ -136,7 +175,7 @@ class Views:
             "issues": None if created else issues,
             "labels": None if created else {"url": f"{self.base}/api/labels?job_id={number}"},
             "type": job["type"],
-            "organization": None,
+            "organization": task.get("organization"),
             "target_storage": None,
             "source_storage": None,
             "assignee_updated_date": job["assignee_updated_date"],
@@ -167,7 +206,7 @@ class Views:
             **_fields(webhook, fields),
             "owner": self.basic_user(webhook["owner"]),
             "project_id": webhook["project_id"],
-            "organization": None,
+            "organization": webhook.get("organization"),
             "events": webhook["events"],
         }
         sent = self.store.all("delivery", webhook_id=number)

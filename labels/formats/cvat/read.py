@@ -39,7 +39,7 @@ def from_cvat(
 
     A row is ``model`` when the person left the pre-label as it was (it comes back exactly as pushed), ``edited`` when
     it was changed (it keeps its id, score and model), ``human`` when it was drawn anew. Ground-truth jobs and replicas
-    of consensus jobs are left out.
+    of consensus jobs are left out, and so is what lies on frames that people have removed.
 
     Args:
         task: what CVAT has now.
@@ -52,9 +52,6 @@ def from_cvat(
     labels = {int(label["id"]): label for label in label_list(task.labels)}
     defects: dict[str, list[str]] = defaultdict(list)
     drawn: dict[str, list[_Drawn]] = defaultdict(list)
-    for frame in sorted(task.deleted_frames):
-        if frame in frame_to_image:
-            defects[frame_to_image[frame]].append("removed from the task by a person in CVAT: restore the frame there")
     for job in task.jobs:
         if job.type not in {"annotation", ""}:
             continue

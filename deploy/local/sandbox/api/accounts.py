@@ -69,10 +69,4 @@ def accounts_routes(sandbox: Sandbox) -> APIRouter:
         caller = sandbox.caller(request)
         return VndJson(caller.views.user(caller.user))
 
-    @api.get("/organizations")
-    def organizations(request: Request) -> VndJson:
-        """None: the sandbox's people work in their personal workspace."""
-        sandbox.caller(request)
-        return paged(request, [], lambda organization: organization)
-
     return api

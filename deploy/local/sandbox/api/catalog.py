@@ -1,13 +1,11 @@
-"""Routes for projects and labels."""
+"""Routes for projects."""
 
 from __future__ import annotations
 
-from typing import Any
+from fastapi import APIRouter, Request, Response
 
-from fastapi import APIRouter, Request
-
-from deploy.local.sandbox.http import Sandbox, VndJson, body_of, paged, required
-from deploy.local.sandbox.store import Document, now
+from deploy.local.sandbox.http import Caller, Sandbox, VndJson, body_of, named, paged, required
+from deploy.local.sandbox.store import Document
 
 
 def catalog_routes(sandbox: Sandbox) -> APIRouter:
@@ -19,7 +17,8 @@ def catalog_routes(sandbox: Sandbox) -> APIRouter:
     def projects(request: Request) -> VndJson:
         """Projects, by name or filter."""
         caller = sandbox.caller(request)
-        return paged(request, _named(store.all("project"), request), caller.views.project)
+        found = caller.seen(caller.within(store.all("project")), caller.rights.sees_project)
+        return paged(request, named(found, request), caller.views.project)
 
     @api.post("/projects")
     async def create_project(request: Request) -> VndJson:
@@ -36,49 +35,33 @@ def catalog_routes(sandbox: Sandbox) -> APIRouter:
     def project(number: int, request: Request) -> VndJson:
         """One project."""
         caller = sandbox.caller(request)
-        return VndJson(caller.views.project(caller.need("project", number)))
+        return VndJson(caller.views.project(project_of(caller, number)))
 
     @api.patch("/projects/{number}")
     async def patch_project(number: int, request: Request) -> VndJson:
-        """Rename a project, add or rename labels."""
+        """Rename a project; add, change or delete labels."""
         caller = sandbox.caller(request)
         body = await body_of(request)
-        found = caller.need("project", number)
+        found = project_of(caller, number)
         with store.transaction():
-            before = caller.views.project(found)
-            caller.changes.add_labels(number, body.get("labels") or [])
-            found |= {k: body[k] for k in ("name", "bug_tracker") if k in body} | {"updated_date": now()}
-            store.put("project", found)
-            caller.changes.fire(number, "update:project", "project", caller.views.project(found), before)
+            caller.changes.patch_project(found, body)
         return VndJson(caller.views.project(found))
 
-    @api.get("/labels")
-    def labels(request: Request) -> VndJson:
-        """Labels of a project, task or job."""
+    @api.delete("/projects/{number}")
+    def delete_project(number: int, request: Request) -> Response:
+        """Delete a project with everything in it."""
         caller = sandbox.caller(request)
-        query = request.query_params
-        found = store.all("label")
-        project_id = _project_of(sandbox, query)
-        if project_id is not None:
-            found = [label for label in found if label["project_id"] == project_id]
-        return paged(request, found, caller.views.label, oldest_first=True)
+        found = caller.need("project", number)
+        caller.allow(found["owner"] == caller.user["id"] or caller.rights.leads(found.get("organization")))
+        with store.transaction():
+            caller.changes.delete_project(found)
+        return Response(status_code=204)
 
     return api
 
 
-def _named(items: list[Document], request: Request) -> list[Document]:
-    query = request.query_params
-    if "name" in query:
-        items = [item for item in items if item["name"] == query["name"]]
-    if "search" in query:
-        items = [item for item in items if query["search"].lower() in item["name"].lower()]
-    return items
-
-
-def _project_of(sandbox: Sandbox, query: Any) -> int | None:
-    if "project_id" in query:
-        return int(query["project_id"])
-    task_id = int(query["task_id"]) if "task_id" in query else None
-    if "job_id" in query:
-        task_id = (sandbox.store.get("job", int(query["job_id"])) or {}).get("task_id")
-    return (sandbox.store.get("task", task_id) or {}).get("project_id") if task_id else None
+def project_of(caller: Caller, number: int) -> Document:
+    """A project that the user may change."""
+    found = caller.need("project", number)
+    caller.allow(caller.rights.has_project(found))
+    return found

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from deploy.local.sandbox.http import Problem, Sandbox, VndJson, body_of, paged, required
+from deploy.local.sandbox.shapes import has_frame
 from deploy.local.sandbox.store import Document, now
 
 COLLECTION = {"projects": "project", "tasks": "task", "jobs": "job"}
@@ -33,7 +34,7 @@ def marks_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
         body = await body_of(request)
         with store.transaction():
             jobs = _jobs_of(caller, collection, number)
-            saved = caller.changes.save_annotations(jobs, body.get("shapes") or [], body.get("tags") or [], "replace")
+            saved = caller.changes.save_annotations(jobs, body, "replace")
         return VndJson(saved)
 
     @api.patch("/{collection}/{number}/annotations")
@@ -47,7 +48,7 @@ def marks_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
         shapes, tags = body.get("shapes") or [], body.get("tags") or []
         with store.transaction():
             jobs = [j for j in _jobs_of(caller, collection, number) if _touches(j, [*shapes, *tags])]
-            saved = caller.changes.save_annotations(jobs, shapes, tags, action)
+            saved = caller.changes.save_annotations(jobs, body, action)
         return VndJson({k: saved[k] for k in ("version", "tags", "shapes", "tracks")})
 
     @api.get("/issues")
@@ -55,7 +56,7 @@ def marks_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
         """Issues of a task or job."""
         caller = sandbox.caller(request)
         query = request.query_params
-        found = store.all("issue")
+        found = caller.seen(store.all("issue"), caller.rights.has_issue)
         if "job_id" in query:
             found = [i for i in found if i["job"] == int(query["job_id"])]
         if "task_id" in query:
@@ -70,6 +71,7 @@ def marks_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
         body = await body_of(request)
         required(body, "job", "frame", "message")
         where = caller.need("job", body["job"])
+        caller.allow(caller.rights.has_job(where))
         task_ = caller.need("task", where["task_id"])
         when = now()
         base = {"owner": caller.user["id"], "created_date": when, "updated_date": when}
@@ -87,6 +89,7 @@ def marks_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
         caller = sandbox.caller(request)
         body = await body_of(request)
         issue = caller.need("issue", number)
+        caller.allow(caller.rights.has_issue(issue))
         with store.transaction():
             caller.changes.patch_issue(issue, body)
         return VndJson(caller.views.issue(issue))
@@ -98,6 +101,7 @@ def marks_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
         body = await body_of(request)
         required(body, "issue", "message")
         issue = caller.need("issue", body["issue"])
+        caller.allow(caller.rights.has_issue(issue))
         with store.transaction():
             comment = caller.changes.add_comment(issue, body["message"])
         return VndJson(caller.views.comment(comment), 201)
@@ -106,7 +110,8 @@ def marks_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
     def comments(request: Request) -> VndJson:
         """Comments of an issue."""
         caller = sandbox.caller(request)
-        found = store.all("comment")
+        mine = {i["id"] for i in caller.seen(store.all("issue"), caller.rights.has_issue)}
+        found = [c for c in store.all("comment") if c["issue"] in mine]
         if "issue_id" in request.query_params:
             found = [c for c in found if c["issue"] == int(request.query_params["issue_id"])]
         return paged(request, found, caller.views.comment)
@@ -119,9 +124,11 @@ def _jobs_of(caller: Any, collection: str, number: int) -> list[Document]:
         raise Problem(404, {"detail": "Not found."})
     found = caller.need(COLLECTION[collection], number)
     if collection == "jobs":
+        caller.allow(caller.rights.has_job(found))
         return [found]
+    caller.allow(caller.rights.has_task(found))
     return [j for j in caller.store.all("job", task_id=number) if j["type"] == "annotation"]
 
 
 def _touches(job: Document, shapes: list[Document]) -> bool:
-    return any(job["start_frame"] <= s["frame"] <= job["stop_frame"] for s in shapes)
+    return any(has_frame(job, s["frame"]) for s in shapes)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from deploy.local.sandbox.http import Problem, Sandbox, VndJson, body_of, paged, required
+from deploy.local.sandbox.http import Caller, Problem, Sandbox, VndJson, body_of, named, paged, required
 from deploy.local.sandbox.store import Document
+from deploy.local.sandbox.validation import chosen_frames
 
 STATES = ("new", "in progress", "rejected", "completed")
 STAGES = ("annotation", "validation", "acceptance")
@@ -20,7 +21,7 @@ def work_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list 
     def tasks(request: Request) -> VndJson:
         """Tasks, by name, project or filter."""
         caller = sandbox.caller(request)
-        found = _named(store.all("task"), request)
+        found = named(caller.seen(caller.within(store.all("task")), caller.rights.sees_task), request)
         if "project_id" in request.query_params:
             found = [t for t in found if t["project_id"] == int(request.query_params["project_id"])]
         return paged(request, found, caller.views.task)
@@ -32,7 +33,7 @@ def work_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list 
         body = await body_of(request)
         required(body, "name")
         if body.get("project_id"):
-            caller.need("project", body["project_id"])
+            caller.allow(caller.rights.has_project(caller.need("project", body["project_id"])))
         with store.transaction():
             task = caller.changes.create_task(body)
         written = caller.views.task(task)
@@ -42,14 +43,16 @@ def work_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list 
     def task(number: int, request: Request) -> VndJson:
         """One task."""
         caller = sandbox.caller(request)
-        return VndJson(caller.views.task(caller.need("task", number)))
+        return VndJson(caller.views.task(_task(caller, number)))
 
     @api.patch("/tasks/{number}")
     async def patch_task(number: int, request: Request) -> VndJson:
         """Change a task."""
         caller = sandbox.caller(request)
         body = await body_of(request)
-        found = caller.need("task", number)
+        found = _task(caller, number)
+        if "status" in body:
+            raise Problem(403, {"detail": "Attempted to update an unknown field"})
         with store.transaction():
             caller.changes.patch_task(found, body)
         return VndJson(caller.views.task(found))
@@ -59,6 +62,7 @@ def work_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list 
         """Delete a task."""
         caller = sandbox.caller(request)
         found = caller.need("task", number)
+        caller.allow(caller.rights.may_delete_task(found))
         with store.transaction():
             caller.changes.delete_task(found)
         return Response(status_code=204)
@@ -68,7 +72,10 @@ def work_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list 
         """Jobs, by task, project, state or filter."""
         caller = sandbox.caller(request)
         query = request.query_params
-        found = store.all("job")
+        found = caller.seen(store.all("job"), caller.rights.has_job)
+        if caller.scoped:
+            mine = {t["id"] for t in caller.within(store.all("task"))}
+            found = [j for j in found if j["task_id"] in mine]
         if "task_id" in query:
             found = [j for j in found if j["task_id"] == int(query["task_id"])]
         for name in ("state", "stage", "type"):
@@ -81,21 +88,43 @@ def work_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list 
 
     @api.post("/jobs")
     async def create_job(request: Request) -> VndJson:
-        """A ground-truth job."""
+        """A ground-truth job; a task has one at most."""
         caller = sandbox.caller(request)
         body = await body_of(request)
         required(body, "type", "task_id")
-        if body["type"] != "ground_truth" or not body.get("frames"):
-            raise Problem(400, {"detail": "the sandbox makes ground-truth jobs with given frames only"})
+        if body["type"] != "ground_truth":
+            raise Problem(400, {"type": ["the sandbox makes ground-truth jobs only"]})
+        found = _task(caller, body["task_id"])
         with store.transaction():
-            job = caller.changes.create_ground_truth(caller.need("task", body["task_id"]), body["frames"])
+            jobs = store.all("job", task_id=found["id"])
+            if any(j["type"] == "ground_truth" for j in jobs):
+                raise Problem(400, ['A task with "gt" validation mode can have only 1 ground truth job'])
+            try:
+                frames = chosen_frames(body, found["size"], jobs)
+            except ValueError as error:
+                raise Problem(400, [str(error)]) from error
+            job = caller.changes.create_ground_truth(found, frames)
         return VndJson(caller.views.job(job), 201)
+
+    @api.delete("/jobs/{number}")
+    def delete_job(number: int, request: Request) -> Response:
+        """Delete a ground-truth job; the others go with their task only."""
+        caller = sandbox.caller(request)
+        found = caller.need("job", number)
+        caller.allow(caller.rights.leads_job(found))
+        if found["type"] != "ground_truth":
+            raise Problem(400, ["Only ground truth jobs can be removed"])
+        with store.transaction():
+            caller.changes.delete_job(found)
+        return Response(status_code=204)
 
     @api.get("/jobs/{number}")
     def job(number: int, request: Request) -> VndJson:
         """One job."""
         caller = sandbox.caller(request)
-        return VndJson(caller.views.job(caller.need("job", number)))
+        found = caller.need("job", number)
+        caller.allow(caller.rights.has_job(found))
+        return VndJson(caller.views.job(found))
 
     @api.patch("/jobs/{number}")
     async def patch_job(number: int, request: Request) -> VndJson:
@@ -106,6 +135,7 @@ def work_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list 
             if name in body and body[name] not in allowed:
                 raise Problem(400, {name: [f'"{body[name]}" is not a valid choice.']})
         found = caller.need("job", number)
+        _may_change(caller, found, body)
         with store.transaction():
             caller.changes.patch_job(found, body)
         return VndJson(caller.views.job(found))
@@ -113,10 +143,16 @@ def work_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list 
     return api
 
 
-def _named(items: list[Document], request: Request) -> list[Document]:
-    query = request.query_params
-    if "name" in query:
-        items = [item for item in items if item["name"] == query["name"]]
-    if "search" in query:
-        items = [item for item in items if query["search"].lower() in item["name"].lower()]
-    return items
+def _task(caller: Caller, number: int) -> Document:
+    """A task that the user may change."""
+    found = caller.need("task", number)
+    caller.allow(caller.rights.has_task(found))
+    return found
+
+
+def _may_change(caller: Caller, job: Document, body: Document) -> None:
+    """An assignee changes a job's state; its stage and assignee are for those who have the task."""
+    unknown = body.keys() - {"state", "stage", "assignee"}
+    if unknown:
+        raise Problem(403, {"detail": "Attempted to update an unknown field"})
+    caller.allow(caller.rights.leads_job(job) if {"stage", "assignee"} & body.keys() else caller.rights.has_job(job))
