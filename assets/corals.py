@@ -103,7 +103,8 @@ def propose(
 
 
 def _label_specs(survey: SurveyConfig) -> list[dict[str, Any]]:
-    return taxonomy_label_specs(load_taxonomy(survey.taxonomy))
+    kind = "mask" if survey.cvat.outlines == "masks" else "polygon"
+    return taxonomy_label_specs(load_taxonomy(survey.taxonomy), kind)
 
 
 def _check(survey: SurveyConfig, row: ManifestRow, shapes: Sequence[Shape]) -> list[str]:
@@ -118,7 +119,7 @@ def _colors(survey: SurveyConfig) -> dict[str, str]:
 GATE = GateSpec(
     Gate.CORALS,
     CLEAN,
-    lambda survey: f"reefline corals {survey.taxonomy}",
+    lambda survey: f"reefline corals {survey.taxonomy}" + (" masks" if survey.cvat.outlines == "masks" else ""),
     _label_specs,
     lambda survey: coral_guide(load_taxonomy(survey.taxonomy)),
     _check,

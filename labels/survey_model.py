@@ -138,6 +138,9 @@ class Cvat(_Part):
         default_factory=list, description="CVAT user names; jobs are handed out to them in turn. Empty = nobody."
     )
     subset: str | None = Field(None, description="CVAT subset of the tasks, for example 'train'; empty = none.")
+    outlines: Literal["polygons", "masks"] = Field(
+        "polygons", description="How colonies are drawn in CVAT: 'polygons', or 'masks' (brush and eraser)."
+    )
     done_at: Literal["annotation", "validation", "acceptance"] = Field(
         "annotation",
         description="A job is done when it is completed in this stage of CVAT or a later one: 'annotation' = when the "

@@ -169,7 +169,8 @@ def _task(
     pictures = {row.image_id: picture_of(tables, row, names) for row in asked}
 
     def annotations(frames: Mapping[str, int], labels: Mapping[str, Any]) -> dict[str, Any]:
-        return to_cvat(pushed, {i: frames[cvat.frame_name(picture)] for i, picture in pictures.items()}, labels)
+        numbers = {i: frames[cvat.frame_name(picture)] for i, picture in pictures.items()}
+        return to_cvat(pushed, numbers, labels, masks=survey.cvat.outlines == "masks")
 
     truth = survey.cvat.ground_truth if spec.gate == Gate.CORALS else None
     return cvat.ensure_task(

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
 from labels.formats.rle import decode_rle, encode_rle
+from labels.raster import rasterise
 from labels.schema import Kind, Shape
 from labels.taxonomy import Taxonomy
 
@@ -109,20 +109,6 @@ def _mask_fields(mask: NDArray[np.bool_], rle: str, area: float) -> dict[str, An
     box = [0, 0, 0, 0] if empty else [xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1]
     size = [int(side) for side in mask.shape]
     return {"segmentation": {"size": size, "counts": rle}, "bbox": _rounded(box), "area": round(float(area), 2)}
-
-
-def rasterise(polygon: Polygon, width: int, height: int) -> NDArray[np.bool_]:
-    """Pixels ``(height, width)`` whose centres lie in a polygon (pixel centres have integer coordinates)."""
-    mask = np.zeros((height, width), dtype=bool)
-    x0, y0, x1, y1 = polygon.bounds
-    left, top = max(int(np.ceil(x0)), 0), max(int(np.ceil(y0)), 0)
-    right, bottom = min(int(np.floor(x1)), width - 1), min(int(np.floor(y1)), height - 1)
-    if left > right or top > bottom:
-        return mask
-    shapely.prepare(polygon)
-    xs, ys = np.meshgrid(np.arange(left, right + 1), np.arange(top, bottom + 1))
-    mask[top : bottom + 1, left : right + 1] = shapely.intersects_xy(polygon, xs, ys)
-    return mask
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

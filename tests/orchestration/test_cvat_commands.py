@@ -10,10 +10,14 @@ import pytest
 
 from labels.survey import parse_survey
 from orchestration.cli.cvat import EVENTS, apply, declare
-from resources.cvat import CvatClient, CvatRefused
+from resources.bundle import make_cvat
+from resources.cvat import CvatClient, CvatRefused, Picture
 from resources.cvat.declared import Sign, differences
+from resources.inbox import Delivery, Inbox
+from resources.object_store import LocalStore
 from resources.settings import Settings
 from tests.contract.server import ADMIN, PASSWORD, SandboxProcess
+from tests.resources.test_cvat import nothing, pictures
 
 SURVEY = "name: {name}\nphotos: {{folder: photos}}\ntaxonomy: {taxonomy}\nworkflow: {workflow}\ncvat: {{{cvat}}}\n"
 SECRET = "a secret of the test"
@@ -109,8 +113,6 @@ def test_pruning_deletes_an_unused_label_and_refuses_one_that_carries_annotation
 
 
 def draw_one(cvat, project, label):
-    from tests.resources.test_cvat import pictures
-
     def annotate(frames, labels):
         shape = {"type": "polygon", "frame": 0, "label_id": labels[label]["id"], "points": [1, 1, 9, 1, 9, 9]}
         return {"version": 0, "tags": [], "shapes": [shape], "tracks": []}
@@ -240,3 +242,49 @@ def test_the_doctor_says_that_the_login_is_wrong_in_one_line(home):
     assert cvat["level"] == "fail"
     assert "password" in cvat["text"]
     assert reefline(home, "cvat", "plan").returncode == 2
+
+
+def test_dead_letters_are_listed_shown_and_replayed(home):
+    inbox = Inbox(f"sqlite:///{home / '.reefline' / 'inbox.db'}")
+    body = {"event": "update:job", "job": {"id": "seven", "task_id": 3}, "before_update": {"state": "new"}}
+    inbox.insert(Delivery("update:job", body))
+    inbox.interpret_new()
+    listed = reefline(home, "inbox", "list")
+    assert "cannot be" in listed.stdout
+    assert "1 dead" in listed.stdout
+    shown = reefline(home, "inbox", "show", "1")
+    assert '"task_id": 3' in shown.stdout
+    replayed = reefline(home, "inbox", "replay", "1")
+    assert "1 row will be read again" in replayed.stdout
+    assert reefline(home, "inbox", "list").stdout.startswith("No rows (dead).")
+    missing = reefline(home, "inbox", "show", "99")
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "no row 99" in missing.stderr
+
+
+@pytest.mark.parametrize("way", ["share", "cloud"])
+def test_cvat_reads_pictures_from_where_they_lie_and_none_is_uploaded(tmp_path, way):
+    store = LocalStore(tmp_path / "root" / "pictures")
+    keys = []
+    for picture in pictures(4):
+        key = f"images/clean/{picture.name}"
+        store.put(key, picture.read())
+        keys.append(key)
+    made = SandboxProcess(tmp_path / "sandbox", flags=(f"--{way}-root", str(tmp_path / "root"))).start()
+    try:
+        given = {"share": {"cvat_pictures": "share", "cvat_share_prefix": "pictures"}, "cloud": {}}[way]
+        if way == "cloud":
+            given = {"store_url": "s3://pictures", "cvat_s3_key": "AKIA", "cvat_s3_secret": "secret"}
+        cvat = make_cvat(settings(made, **given))
+        apply(cvat, declare(settings(made, **given), [survey()]))
+        project = cvat.need_project("reefline corals demo-reef")
+        offered = [Picture(key.rpartition("/")[2], not_uploaded, key) for key in reversed(keys)]
+        task = cvat.ensure_task(project, "reef.0001.corals", offered, nothing)
+        assert list(task.frames) == [cvat.frame_name(picture) for picture in offered], "frames in manifest order"
+        assert cvat.ensure_task(project, "reef.0001.corals", offered, nothing).task_id == task.task_id
+    finally:
+        made.stop()
+
+
+def not_uploaded():
+    raise AssertionError("a picture was read to be uploaded")

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from shapely.geometry import LineString, Polygon, box
 from shapely.geometry.polygon import orient
 
+from labels.raster import pixels_of
+
 HALF_PIXEL = 0.5
 """CVAT's (0, 0) is the outer corner of the first pixel, reefline's is its centre."""
 
@@ -129,6 +131,26 @@ def _turned(ring: Ring, centre: tuple[float, float], degrees: float) -> list[flo
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     turned = (ring - centre) @ np.array([[c, s], [-s, c]]) + centre  # y points down, so this is clockwise
     return [float(v) for v in turned.ravel()]
+
+
+def mask_runs(points: Sequence[float], holes: Sequence[Sequence[float]]) -> list[int]:
+    """A polygon with holes as a CVAT mask: run lengths and box, as :func:`mask_outline` reads them.
+
+    Raises:
+        OutlineError: no pixel's centre lies in it.
+    """
+    inner = [list(zip(hole[::2], hole[1::2], strict=True)) for hole in holes]
+    polygon = Polygon(np.asarray(points, dtype=float).reshape(-1, 2), inner)
+    mask, left, top = pixels_of(polygon if polygon.is_valid else shapely.make_valid(polygon))
+    rows, columns = np.nonzero(mask)
+    if not rows.size:
+        raise OutlineError("an outline that covers no pixel: it cannot be a mask")
+    mask = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    left, top = left + int(columns.min()), top + int(rows.min())
+    flat = np.concatenate([[False], mask.ravel()])
+    changes = np.flatnonzero(np.diff(flat.astype(np.int8)))
+    runs = np.diff(np.concatenate([[0], changes, [mask.size]]))
+    return [int(run) for run in runs] + [left, top, left + mask.shape[1] - 1, top + mask.shape[0] - 1]
 
 
 def mask_outline(points: Sequence[float]) -> tuple[list[float], list[list[float]]]:

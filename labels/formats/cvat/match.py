@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 from shapely.geometry import Polygon
 
-from labels.formats.cvat.geometry import cut_holes
+from labels.formats.cvat.geometry import cut_holes, mask_runs
 from labels.formats.cvat.specs import CONFIDENCE
 from labels.formats.cvat.write import OCCLUDED, confidence_of
 from labels.schema import OUTSIDE, Kind, Shape
@@ -21,6 +21,13 @@ SAME_COLONY_IOU = 0.5
 
 TOUCHED_IOU = 0.1
 """The same for a shape that CVAT itself says began as a pre-label (source ``auto`` or ``semi-auto``)."""
+
+
+class MaskRuns(tuple[int, ...]):
+    """Run lengths and box of a mask, where a ring would stand."""
+
+    __slots__ = ()
+
 
 Drawn = tuple[Shape, Sequence[float], str]
 """A shape as drawn, its flat ring or nodes as CVAT has them (in reefline's frame), and CVAT's source."""
@@ -51,8 +58,18 @@ def _number(text: str) -> float | str:
 def _same_place(shape: Shape, ring: Sequence[float], pushed: Shape) -> bool:
     if shape.kind != pushed.kind:
         return False
+    if isinstance(ring, MaskRuns):
+        return _same_mask(ring, pushed)
     before = cut_holes(pushed.points, pushed.holes) if pushed.kind == Kind.POLYGON else pushed.points
     return len(ring) == len(before) and bool(np.allclose(ring, before, rtol=0, atol=SAME_PX))
+
+
+def _same_mask(runs: MaskRuns, pushed: Shape) -> bool:
+    """Whether a mask is the one that was made of a polygon when it was pushed."""
+    x0, y0, x1, y1 = runs[-4:]
+    xs, ys = pushed.points[::2], pushed.points[1::2]
+    near = abs(min(xs) - x0) <= 1 and abs(max(xs) - x1) <= 1 and abs(min(ys) - y0) <= 1 and abs(max(ys) - y1) <= 1
+    return near and tuple(mask_runs(pushed.points, pushed.holes)) == runs
 
 
 def pair_up(drawn: Sequence[Drawn], pushed: Sequence[Shape]) -> dict[int, Shape]:

@@ -13,7 +13,7 @@ from shapely.errors import ShapelyError
 
 from labels.formats.cvat.answer import AnsweredJob, AnsweredTask
 from labels.formats.cvat.geometry import HALF_PIXEL, OutlineError, ellipse, mask_outline, mend, rectangle
-from labels.formats.cvat.match import pair_up, unchanged
+from labels.formats.cvat.match import MaskRuns, pair_up, unchanged
 from labels.formats.cvat.write import OCCLUDED, label_list, node_order
 from labels.schema import OUTSIDE, Kind, Shape, Source
 
@@ -25,10 +25,10 @@ UNPLACED = ""
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """A shape as drawn, before it is compared with what was pushed. ``drawn`` is its flat ring as CVAT has it."""
+    """A shape before it is compared with what was pushed. ``drawn``: its flat ring, or mask, as CVAT has it."""
 
     shape: Shape
-    drawn: list[float]
+    drawn: Sequence[float]
     source: str
 
 
@@ -132,21 +132,27 @@ def _read_shape(raw: Mapping[str, Any], kind: str, labels: Mapping[int, Mapping[
         return _Drawn(shape, shape.points, str(raw.get("source")))
     if raw.get("occluded"):
         attributes[OCCLUDED] = "true"
-    match kind:
-        case "polygon":
-            ring, holes = mend(points)
-        case "rectangle":
-            ring, holes = mend(rectangle(points, rotation))
-        case "ellipse":
-            ring, holes = mend(ellipse(points, rotation))
-        case "mask":
-            ring, holes = mask_outline(points)
-        case _:
-            raise OutlineError(f"a {kind} is not an outline: delete it and draw a polygon")
+    ring, holes = _outline(kind, points, rotation)
     shape.points = [v - HALF_PIXEL for v in ring]
     shape.holes = [[v - HALF_PIXEL for v in hole] for hole in holes]
-    as_drawn = [v - HALF_PIXEL for v in points] if kind == "polygon" else shape.points
+    as_drawn: Sequence[float] = [v - HALF_PIXEL for v in points] if kind == "polygon" else shape.points
+    if kind == "mask":
+        as_drawn = MaskRuns(int(v) for v in points)
     return _Drawn(shape, as_drawn, str(raw.get("source")))
+
+
+def _outline(kind: str, points: Sequence[float], rotation: float) -> tuple[list[float], list[list[float]]]:
+    """Outer ring and holes of a drawn outline, in CVAT's coordinates."""
+    match kind:
+        case "polygon":
+            return mend(points)
+        case "rectangle":
+            return mend(rectangle(points, rotation))
+        case "ellipse":
+            return mend(ellipse(points, rotation))
+        case "mask":
+            return mask_outline(points)
+    raise OutlineError(f"a {kind} is not an outline: delete it and draw a polygon")
 
 
 def _read_skeleton(raw: Mapping[str, Any], label: Mapping[str, Any], shape: Shape) -> _Drawn:

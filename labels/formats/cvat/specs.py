@@ -25,10 +25,10 @@ _CANVAS = 100.0
 _CORNERS = ((10.0, 10.0), (90.0, 10.0), (90.0, 90.0), (10.0, 90.0))
 
 
-def taxonomy_label_specs(taxonomy: Taxonomy) -> list[dict[str, Any]]:
-    """One polygon label per taxon, in its colour."""
+def taxonomy_label_specs(taxonomy: Taxonomy, kind: str = "polygon") -> list[dict[str, Any]]:
+    """One label per taxon, in its colour; ``kind`` is ``polygon`` or ``mask``."""
     return [
-        {"name": taxon.name, "color": taxon.color, "type": "polygon", "attributes": [_confidence()]}
+        {"name": taxon.name, "color": taxon.color, "type": kind, "attributes": [_confidence()]}
         for taxon in taxonomy.taxa
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from labels.formats.cvat.answer import Labels
-from labels.formats.cvat.geometry import HALF_PIXEL, cut_holes
+from labels.formats.cvat.geometry import HALF_PIXEL, OutlineError, cut_holes, mask_runs
 from labels.formats.cvat.specs import CONFIDENCE
 from labels.schema import Kind, Shape, Source
 
@@ -43,13 +43,16 @@ def confidence_of(shape: Shape) -> str:
     return stated if stated is not None else str(round(100 * (1.0 if shape.score is None else shape.score)))
 
 
-def to_cvat(shapes: Iterable[Shape], frames: Mapping[str, int], labels: Labels) -> dict[str, Any]:
+def to_cvat(
+    shapes: Iterable[Shape], frames: Mapping[str, int], labels: Labels, *, masks: bool = False
+) -> dict[str, Any]:
     """Label rows as CVAT annotations of a task.
 
     Args:
         shapes: the rows. Polygons with holes become one ring each, see :func:`cut_holes`.
         frames: ``image_id -> frame number`` of the task.
         labels: the project's labels.
+        masks: send outlines as masks (pixels whose centres lie in them), for people who work with brush and eraser.
 
     Raises:
         CvatFormatError: a label is not in the project, a picture is not in the task, or a shape has no form in CVAT.
@@ -72,7 +75,7 @@ def to_cvat(shapes: Iterable[Shape], frames: Mapping[str, int], labels: Labels) 
         if shape.kind == Kind.TAG:
             data["tags"].append(common)
         else:
-            data["shapes"].append(common | _body(shape, common["frame"], known[shape.label], where))
+            data["shapes"].append(common | _body(shape, common["frame"], known[shape.label], where, masks))
     return data
 
 
@@ -82,7 +85,7 @@ def _attributes(shape: Shape, label: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"spec_id": spec["id"], "value": values[spec["name"]]} for spec in specs if spec["name"] in values]
 
 
-def _body(shape: Shape, frame: int, label: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _body(shape: Shape, frame: int, label: Mapping[str, Any], where: str, masks: bool) -> dict[str, Any]:
     body = {
         "type": shape.kind,
         "occluded": shape.attributes.get(OCCLUDED) == "true",
@@ -93,6 +96,11 @@ def _body(shape: Shape, frame: int, label: Mapping[str, Any], where: str) -> dic
         "elements": [],
     }
     match shape.kind:
+        case Kind.POLYGON if masks:
+            try:
+                return body | {"type": "mask", "points": mask_runs(shape.points, shape.holes)}
+            except OutlineError as error:
+                raise CvatFormatError(f"{where}: {error}") from error
         case Kind.POLYGON:
             return body | {"type": "polygon", "points": cvat_points(cut_holes(shape.points, shape.holes))}
         case Kind.POINT:

@@ -8,8 +8,9 @@ import re
 import jsonschema
 import numpy as np
 import pytest
+import shapely
 import yaml
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Point, Polygon
 
@@ -25,8 +26,9 @@ from labels.formats.cvat import (
     taxonomy_label_specs,
     to_cvat,
 )
-from labels.formats.cvat.geometry import OutlineError, mend
+from labels.formats.cvat.geometry import OutlineError, mask_runs, mend
 from labels.lattice import load_topology
+from labels.raster import rasterise
 from labels.schema import OUTSIDE, Kind, Shape, Source, shapes_to_table, table_to_shapes
 from labels.taxonomy import load_taxonomy
 
@@ -375,3 +377,44 @@ def test_whatever_cvat_says_of_a_shape_reading_never_fails(which, key, value):
     shapes, defects = from_cvat(TaskAnswer(7, LABELS, [JobAnswer(9, data)]), IMAGES, pushed)
     assert len(shapes) + sum(map(len, defects.values())) >= 1
     shapes_to_table(shapes)
+
+
+def test_outlines_sent_as_masks_come_back_untouched_or_as_edited():
+    ring = [10.0, 10, 60, 12, 58, 55, 12, 50]
+    hole = [20.0, 20, 30, 20, 30, 30, 20, 30]
+    pushed = [
+        Shape(A, "colony", Kind.POLYGON, "Porites", ring, holes=[hole], source=Source.MODEL, score=0.9),
+        Shape(A, "other", Kind.POLYGON, "Porites", [v + 70 for v in ring], source=Source.MODEL, score=0.8),
+    ]
+    data = to_cvat(pushed, FRAMES, LABELS, masks=True)
+    assert [shape["type"] for shape in data["shapes"]] == ["mask", "mask"]
+    *runs, left, top, right, bottom = data["shapes"][0]["points"]
+    assert sum(runs) == (right - left + 1) * (bottom - top + 1)
+    inside = sum(runs[1::2])
+    wanted = Polygon(np.reshape(ring, (-1, 2)), [np.reshape(hole, (-1, 2))])
+    # The pixel centres on the hole's own border belong to the colony.
+    assert inside == pytest.approx(wanted.area, rel=0.06)
+    # A person moves the second by two pixels.
+    *runs, left, top, right, bottom = data["shapes"][1]["points"]
+    data["shapes"][1]["points"] = [*runs, left + 2, top, right + 2, bottom]
+    rows, defects = from_cvat(TaskAnswer(7, LABELS, [JobAnswer(1, data)]), IMAGES, pushed)
+    assert defects == {}
+    assert [(row.shape_id, row.source) for row in rows] == [("colony", Source.MODEL), ("other", Source.EDITED)]
+    assert rows[0].points == pushed[0].points, "an untouched outline keeps its own points, not its pixels"
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.floats(0, 80), st.floats(0, 80)), min_size=3, max_size=9))
+def test_any_outline_becomes_the_mask_of_the_pixels_whose_centres_lie_in_it(corners):
+    hull = shapely.MultiPoint(corners).convex_hull
+    assume(hull.geom_type == "Polygon" and hull.area > 4)
+    ring = np.array(hull.exterior.coords[:-1]).ravel().tolist()
+    try:
+        *runs, left, top, right, bottom = mask_runs(ring, [])
+    except OutlineError:
+        return  # thinner than a pixel
+    values = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(bottom - top + 1, right - left + 1)
+    wanted = rasterise(hull, 81, 81)
+    again = np.zeros_like(wanted)
+    again[top : bottom + 1, left : right + 1] = values
+    assert (again == wanted).all()
