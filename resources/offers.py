@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labels.survey import SurveyConfig, batch_key
-
 from resources.object_store import ObjectStore
 from resources.surveys import Photo, PhotoSource
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from labels.survey import SurveyError, survey_json_schema
 
+from labels.survey import SurveyError, survey_json_schema
 from orchestration.cli.context import UsageProblem, state
 from resources.surveys import SurveyCatalog
 
