@@ -1,4 +1,4 @@
-"""``python -m bench [name ...]``: run benchmark modules and write their figures to ``bench/results.json``.
+"""``python -m bench [name ...]``: run benchmark modules; write figures to ``bench/results.json`` and the README.
 
 Rows of modules that were not run are kept. A row's ``command`` reproduces the module alone.
 """
@@ -22,6 +22,8 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 SCHEMA = json.loads((HERE / "results.schema.json").read_text(encoding="utf-8"))
 PREFIX = "bench_"
+README = HERE.parent / "README.md"
+BEGIN, END = "<!-- figures: written by 'make bench' -->", "<!-- end of figures -->"
 
 
 def modules() -> list[str]:
@@ -35,7 +37,7 @@ def commit() -> str:
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE, check=False
     )
     dirty = subprocess.run(
-        ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results.json"],
+        ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results.json", ":!README.md"],
         capture_output=True,
         text=True,
         cwd=HERE.parent,
@@ -49,6 +51,24 @@ def measured(name: str) -> list[dict[str, Any]]:
     rows = importlib.import_module(f"bench.{PREFIX}{name}").rows()
     empty = {"reference": None, "reference_value": None, "ratio": None, "note": ""}
     return [{**empty, **row, "command": f"python -m bench {name}", "commit": commit()} for row in rows]
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """The figures as a markdown table."""
+    lines = ["| figure | measured | reference, same run | command |", "|---|---|---|---|"]
+    for row in results:
+        beside = f"{row['reference']}: {row['reference_value']:g}" if row["reference_value"] is not None else ""
+        value = "not measured" if row["value"] is None else f"{row['value']:g} {row['unit']}"
+        lines.append(f"| `{row['name']}` | {value} | {beside} | `{row['command']}` |")
+    return "\n".join(lines)
+
+
+def write_readme(results: list[dict[str, Any]]) -> None:
+    """Put the table between the README's marks."""
+    text = README.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    README.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}", encoding="utf-8")
 
 
 def main() -> int:
@@ -66,6 +86,7 @@ def main() -> int:
     results = [by_name[name] for name in sorted(by_name)]
     jsonschema.validate(results, SCHEMA)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_readme(results)
     return 0
 
 
