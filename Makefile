@@ -24,7 +24,7 @@ demo: $(STAMP) ## Run the main job end to end on a sample survey
 	$(BIN)/reefline demo $(ARGS)
 
 dev: $(STAMP) ## Open the Dagster UI with the demo's data in it
-	$(BIN)/reefline up --home demo/home --surveys demo/surveys
+	$(BIN)/reefline up --sandbox --home demo/home --surveys demo/surveys
 
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest $(ARGS)

@@ -43,11 +43,16 @@ def up(
     surveys: Annotated[
         Path | None, typer.Option(help="Folder of the survey files; default: the installation's.")
     ] = None,
+    sandbox: Annotated[
+        bool,
+        typer.Option("--sandbox", help="With the CVAT sandbox, whatever CVAT is configured."),
+    ] = False,
 ) -> None:
     """Run everything on this machine, in the foreground; the CVAT sandbox too when no CVAT is configured."""
     settings = state(context).settings
     console = Console()
-    installation = prepare(home or settings.home, surveys or settings.surveys_dir)
+    given = None if sandbox else settings
+    installation = prepare(home or settings.home, surveys or settings.surveys_dir, given=given)
     try:
         with Supervisor(installation.home) as supervisor:
             wanted = services(installation, web=True)
@@ -58,6 +63,10 @@ def up(
             console.print(f"Dagster   {installation.web_url}")
             if installation.sandbox:
                 console.print(f"CVAT      {installation.sandbox_url}  (sandbox, for trying only)")
+            else:
+                console.print(f"CVAT      {installation.settings.cvat_url}")
+            port = installation.ports["receiver"]
+            console.print(f"receiver  {installation.settings.receiver_url}  (listens on port {port})")
             console.print(
                 f"settings  {installation.home / 'reefline.env'}   logs  {supervisor.logs}\nCtrl-C stops everything."
             )

@@ -7,20 +7,21 @@ sandbox's data, logs and the generated ``reefline.env`` (secrets and ports, read
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dagster as dg
 import yaml
+from pydantic import SecretStr
 
 from deploy.local.supervisor import Service
-from resources.settings import Settings, load_settings
+from resources.settings import PREFIX, Settings, load_settings
 
 HOST = "127.0.0.1"
 PORT_NAMES = ("sandbox", "receiver", "code", "web")
@@ -35,12 +36,14 @@ class Embedded:
         env: ``REEFLINE_*`` and ``DAGSTER_HOME`` for every process of it.
         ports: by service name.
         sandbox: whether the CVAT sandbox stands in for CVAT.
+        receiver_host: address on which the webhook receiver listens.
     """
 
     home: Path
     env: dict[str, str]
     ports: dict[str, int]
     sandbox: bool
+    receiver_host: str = HOST
 
     @property
     def settings(self) -> Settings:
@@ -58,35 +61,63 @@ class Embedded:
         return f"http://{HOST}:{self.ports['sandbox']}"
 
 
-def prepare(home: Path, surveys_dir: Path, extra: Mapping[str, str] | None = None) -> Embedded:
+def prepare(
+    home: Path, surveys_dir: Path, extra: Mapping[str, str] | None = None, given: Settings | None = None
+) -> Embedded:
     """Make (or take up again) an installation in ``home``.
 
     Secrets and ports are decided once and kept, so that webhooks registered earlier still arrive. A port that
     somebody else has taken meanwhile is replaced; ``reefline cvat apply`` then moves the webhooks.
+
+    Args:
+        home: the installation's folder.
+        surveys_dir: folder of the survey files.
+        extra: settings that differ, by the names of their variables.
+        given: what the user has set; without it an installation of its own, that no ``.env`` reaches into.
     """
     home = home.resolve()
     (home / "dagster").mkdir(parents=True, exist_ok=True)
     known = _read_env(home / "reefline.env")
     ports = _ports(home / "ports.json")
-    cvat_url = (extra or {}).get("REEFLINE_CVAT_URL", "") or os.environ.get("REEFLINE_CVAT_URL", "")
+    chosen = {**(as_environment(given, given.model_fields_set) if given else {}), **(extra or {})}
+    receiver_host = HOST
+    if chosen.get("REEFLINE_RECEIVER_URL"):
+        receiver_host, ports["receiver"] = _receiver_address(chosen["REEFLINE_RECEIVER_URL"], ports["receiver"])
     env = {
-        "REEFLINE_HOME": str(home),
-        "REEFLINE_SURVEYS_DIR": str(surveys_dir.resolve()),
+        # All of them: a process must not find another value in some .env.
+        **as_environment(Settings.model_construct(), Settings.model_fields),
         "REEFLINE_RECEIVER_URL": f"http://{HOST}:{ports['receiver']}",
         "REEFLINE_WEBHOOK_SECRET": known.get("REEFLINE_WEBHOOK_SECRET") or secrets.token_urlsafe(32),
+        **{name: value for name, value in chosen.items() if value},
+        "REEFLINE_HOME": str(home),
+        "REEFLINE_SURVEYS_DIR": str(surveys_dir.resolve()),
         "DAGSTER_HOME": str(home / "dagster"),
     }
-    if not cvat_url:
+    sandbox = not chosen.get("REEFLINE_CVAT_URL")
+    if sandbox:
         env["REEFLINE_CVAT_URL"] = f"http://{HOST}:{ports['sandbox']}"
         env["REEFLINE_CVAT_USERNAME"] = "reefline"
         env["REEFLINE_CVAT_PASSWORD"] = known.get("REEFLINE_CVAT_PASSWORD") or secrets.token_urlsafe(16)
-    env.update(extra or {})
     _write_env(home / "reefline.env", env)
     shutil.copyfile(_dagster_yaml(), home / "dagster" / "dagster.yaml")
     workspace = {"load_from": [{"grpc_server": {"host": HOST, "port": ports["code"], "location_name": "reefline"}}]}
     (home / "workspace.yaml").write_text(yaml.safe_dump(workspace), encoding="utf-8")
     _make_dagster_storage(home / "dagster")
-    return Embedded(home, env, ports, sandbox=not cvat_url)
+    return Embedded(home, env, ports, sandbox, receiver_host)
+
+
+def as_environment(settings: Settings, names: Iterable[str]) -> dict[str, str]:
+    """Settings as the variables that would have set them."""
+    values = {name: getattr(settings, name) for name in names}
+    plain = {n: v.get_secret_value() if isinstance(v, SecretStr) else str(v) for n, v in values.items()}
+    return {PREFIX + name.upper(): value for name, value in plain.items()}
+
+
+def _receiver_address(url: str, port: int) -> tuple[str, int]:
+    """Where the receiver listens so that CVAT finds it at ``url``; without a port in it, a proxy stands before it."""
+    parts = urlsplit(url)
+    here = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    return (HOST if here or parts.port is None else "0.0.0.0"), parts.port or port  # noqa: S104 - CVAT is elsewhere
 
 
 def _make_dagster_storage(dagster_home: Path) -> None:
@@ -117,7 +148,7 @@ def services(installation: Embedded, *, web: bool) -> list[Service]:
     made.append(
         Service(
             "receiver",
-            [python, "-m", "sensors.receiver", "--host", HOST, "--port", str(ports["receiver"])],
+            [python, "-m", "sensors.receiver", "--host", installation.receiver_host, "--port", str(ports["receiver"])],
             {**env, "REEFLINE_INBOX_URL": installation.settings.inbox},
             ready_url=f"http://{HOST}:{ports['receiver']}/ready",
         )

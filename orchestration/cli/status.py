@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from labels.survey import parse_batch_key
 from orchestration.cli.context import state
@@ -53,7 +53,7 @@ def status(context: typer.Context) -> None:
     tables = current.tables
     surveys, problems = current.surveys.all()
     waiting = {r.batch: r for r in Inbox(current.settings.inbox).reviews() if r.state == "open"}
-    shown = Table("batch", "survey", "photos", "reached", "waits for", "since")
+    shown = Table(Column("batch", overflow="fold"), "survey", "photos", "reached", "waits for", "since")
     for survey in surveys:
         for offer in offers_of(tables.store, survey.name):
             stage = last_stage(tables, offer.batch) or "-"
