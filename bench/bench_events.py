@@ -17,6 +17,7 @@ from typing import Any
 import dagster as dg
 
 from assets.common.names import TAG_BATCH, Gate
+from bench import chaos_daemon
 from bench.bench_receiver import START, Sender, cvat_date, running_receiver, update_job
 from bench.chaos import Storm, blow
 from deploy.local.runtime import Embedded, prepare, services
@@ -176,13 +177,15 @@ def _started_run(instance: dg.DagsterInstance, batch: str) -> dg.RunRecord:
 
 def chaos_rows() -> list[dict[str, Any]]:
     """What a storm of drops, doubles, reorderings and kills leaves lost or doubled."""
-    storm = Storm()
-    outcome = blow(storm)
-    note = f"{outcome.summary()}; seed {storm.seed}; asked: 0"
-    return [
-        {"name": "chaos.lost_events", "value": outcome.lost_events, "unit": "events", "note": note},
-        {"name": "chaos.doubled", "value": outcome.doubled, "unit": "runs", "note": note},
-    ]
+    found = []
+    for prefix, storm, make in (("chaos", Storm(), None), ("chaos_daemon", chaos_daemon.STORM, chaos_daemon.Daemon)):
+        outcome = blow(storm, make_consumer=make)
+        note = f"{outcome.summary()}; seed {storm.seed}; asked: 0"
+        found += [
+            {"name": f"{prefix}.lost_events", "value": outcome.lost_events, "unit": "events", "note": note},
+            {"name": f"{prefix}.doubled", "value": outcome.doubled, "unit": "runs", "note": note},
+        ]
+    return found
 
 
 if __name__ == "__main__":

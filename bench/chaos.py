@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -264,6 +264,8 @@ def _run(inbox: Inbox, journal: Journal, key: str) -> None:
 class Consumer:
     """The consumer's process, which a thread kills at random."""
 
+    patience_s = 120.0
+
     def __init__(self, inbox_url: str, journal: Journal, seed: int) -> None:
         """Not started."""
         self.inbox_url, self.journal = inbox_url, journal
@@ -371,17 +373,21 @@ class Sky:
                     break
 
 
-def blow(storm: Storm, inbox_url: str = "") -> Outcome:
-    """Let the storm pass; what was left."""
+def blow(
+    storm: Storm, inbox_url: str = "", make_consumer: Callable[[str, Path, Storm], Consumer] | None = None
+) -> Outcome:
+    """Let the storm pass; what was left. ``make_consumer``: of inbox, folder and storm; else the one of this module."""
     with tempfile.TemporaryDirectory(prefix="reefline-chaos-") as name:
         folder = Path(name)
         url = inbox_url or f"sqlite:///{folder / 'inbox.db'}"
         outcome = Outcome()
         planner = Planner(storm, outcome)
         phases = planner.phases()
-        world, inbox, journal = World(storm), Inbox(url), Journal(folder / "journal")
+        world, inbox = World(storm), Inbox(url)
         inbox.writable()
-        with _processes(Receiver(folder, url), Consumer(url, journal, storm.seed), storm.kills) as (receiver, consumer):
+        make = make_consumer or (lambda url, folder, storm: Consumer(url, Journal(folder / "journal"), storm.seed))
+        with _processes(Receiver(folder, url), make(url, folder, storm), storm.kills) as (receiver, consumer):
+            journal = consumer.journal
             sky = Sky(receiver, world, outcome, storm.seed)
             _register(inbox, world, [t for t in range(1, storm.reviews + 1) if t not in planner.late])
             kills = _kill_places(planner.random, phases, storm.kills)
@@ -389,12 +395,12 @@ def blow(storm: Storm, inbox_url: str = "") -> Outcome:
                 halfway = _halfway(number, inbox, world, planner.late, outcome)
                 asyncio.run(sky.deliver(steps, kills[number], halfway))
                 outcome.healed.append(reconcile(world, inbox).healed)  # type: ignore[arg-type]
-                _settle(inbox, journal)
-            _wait(lambda: consumer.kills >= storm.kills, "the kills of the consumer")
-            _settle(inbox, journal)
+                _settle(inbox, consumer)
+            _wait(lambda: consumer.kills >= storm.kills, "the kills of the consumer", consumer.patience_s)
+            _settle(inbox, consumer)
             outcome.consumer_kills, outcome.runs_killed = consumer.kills, consumer.kills_in_runs
             outcome.healed_at_last = reconcile(world, inbox).healed  # type: ignore[arg-type]
-            _settle(inbox, journal)
+            _settle(inbox, consumer)
         return _judged(outcome, inbox, journal, planner)
 
 
@@ -440,14 +446,14 @@ def _kill_places(chance: random.Random, phases: Sequence[Sequence[Step]], kills:
     return [{place for phase, place in chosen if phase == number} for number in range(len(phases))]
 
 
-def _settle(inbox: Inbox, journal: Journal) -> None:
+def _settle(inbox: Inbox, consumer: Consumer) -> None:
     """Wait until the consumer has nothing to do any more."""
 
     def idle() -> bool:
         fresh = sum(number for (_, state), number in inbox.counts().items() if state == "new")
-        return not fresh and not inbox.due() and not journal.unfinished()
+        return not fresh and not inbox.due() and not consumer.journal.unfinished()
 
-    _wait(idle, "the consumer")
+    _wait(idle, "the consumer", consumer.patience_s)
 
 
 def _wait(condition: Any, what: str, seconds: float = 120) -> None:

@@ -21,8 +21,8 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from types import FrameType, TracebackType
+from typing import IO, Any, NoReturn, Self
 
 import psutil
 
@@ -63,6 +63,10 @@ class _Running:
     started: list[float]
 
 
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
 class Supervisor:
     """Runs services below one folder. Use as a context manager; one per folder at a time."""
 
@@ -73,6 +77,7 @@ class Supervisor:
         self._pids = folder / "pids"
         self._lock: IO[str] | None = None
         self._running: dict[str, _Running] = {}
+        self._sigterm: Any = None
 
     def __enter__(self) -> Self:
         """Take the folder.
@@ -82,8 +87,11 @@ class Supervisor:
         """
         # A shell that starts us in the background makes us ignore SIGINT; children would inherit that, and Dagster's
         # processes could then not be stopped. A handled signal is reset to its default in a child.
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if threading.current_thread() is threading.main_thread():
+            if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            # systemd, timeout and kill send SIGTERM: without this the services would stay behind.
+            self._sigterm = signal.signal(signal.SIGTERM, _leave)
         self.logs.mkdir(parents=True, exist_ok=True)
         self._pids.mkdir(parents=True, exist_ok=True)
         self._lock = (self.folder / "lock").open("w")
@@ -100,6 +108,8 @@ class Supervisor:
     ) -> None:
         """Stop everything and give the folder back."""
         self.stop()
+        if self._sigterm is not None:
+            signal.signal(signal.SIGTERM, self._sigterm)
         if self._lock:
             self._lock.close()
 

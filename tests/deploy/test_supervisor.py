@@ -85,3 +85,17 @@ def test_a_stranger_with_the_same_process_id_is_left_alone(tmp_path):
         assert stranger.poll() is None
     stranger.kill()
     stranger.wait()
+
+
+def test_sigterm_ends_the_services_too(tmp_path):
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom deploy.local.supervisor import Service, Supervisor\n"
+        "with Supervisor(Path(sys.argv[1])) as supervisor:\n"
+        "    supervisor.start(Service('sleeper', [sys.executable, '-c', 'import time; time.sleep(60)']))\n"
+        "    print(supervisor.pid('sleeper'), flush=True)\n    time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    service = int(process.stdout.readline())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 128 + signal.SIGTERM
+    wait_until(lambda: not psutil.pid_exists(service))
