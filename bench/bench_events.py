@@ -1,4 +1,4 @@
-"""From an event to a run: noise starts none, a completion starts one soon, a storm neither loses nor doubles any."""
+"""From an event to a run: noise starts none, a completion starts one soon."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from typing import Any
 import dagster as dg
 
 from assets.common.names import TAG_BATCH, Gate
-from bench import chaos_daemon
 from bench.bench_receiver import START, Sender, cvat_date, running_receiver, update_job
-from bench.chaos import Storm, blow
 from deploy.local.runtime import Embedded, prepare, services
 from deploy.local.supervisor import Supervisor
 from orchestration.jobs import AFTER
@@ -35,7 +33,7 @@ PATIENCE_S = 90.0
 
 def rows() -> list[dict[str, Any]]:
     """One dict a figure."""
-    return [noise_row(), event_row(), *chaos_rows()]
+    return [noise_row(), event_row()]
 
 
 # Noise
@@ -170,22 +168,6 @@ def _started_run(instance: dg.DagsterInstance, batch: str) -> dg.RunRecord:
             return records[-1]
         time.sleep(0.2)
     raise TimeoutError(f"no run of {batch} started")
-
-
-# The storm
-
-
-def chaos_rows() -> list[dict[str, Any]]:
-    """What a storm of drops, doubles, reorderings and kills leaves lost or doubled."""
-    found = []
-    for prefix, storm, make in (("chaos", Storm(), None), ("chaos_daemon", chaos_daemon.STORM, chaos_daemon.Daemon)):
-        outcome = blow(storm, make_consumer=make)
-        note = f"{outcome.summary()}; seed {storm.seed}; asked: 0"
-        found += [
-            {"name": f"{prefix}.lost_events", "value": outcome.lost_events, "unit": "events", "note": note},
-            {"name": f"{prefix}.doubled", "value": outcome.doubled, "unit": "runs", "note": note},
-        ]
-    return found
 
 
 if __name__ == "__main__":
