@@ -6,7 +6,6 @@ killed again and again; the code server and the runs it has started go on, as th
 
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from assets.common.names import TAG_BATCH, TAG_GATE, TAG_INBOX_ID, Gate
 from assets.common.partitions import BATCHES
 from bench.bench_receiver import HOST, ROOT
 from bench.chaos import Consumer, Storm, batch_of
-from deploy.local.runtime import free_port
+from deploy.local.runtime import free_port, script
 from resources.inbox import Inbox
 from sensors.reviews import reviews_sensor
 
@@ -91,13 +90,13 @@ class Daemon(Consumer):
     def _spawn(self, *words: str) -> subprocess.Popen[bytes]:
         env = {**os.environ, "DAGSTER_HOME": str(self.home), INBOX_VARIABLE: self.inbox_url, "PYTHONPATH": str(ROOT)}
         with (self.home / "log").open("ab") as log:
-            return subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, env=env, stdout=log, stderr=log)
+            return subprocess.Popen(words, cwd=ROOT, env=env, stdout=log, stderr=log)
 
     def start(self) -> None:
         """Start the daemon, and the code server the first time."""
         if self.code is None:
-            self.code = self._spawn("dagster", "api", "grpc", "-m", __name__, "-h", HOST, "-p", str(self.port))
-        self.process = self._spawn("dagster._daemon", "run", "-w", str(self.home / "workspace.yaml"))
+            self.code = self._spawn(script("dagster"), "api", "grpc", "-m", __name__, "-h", HOST, "-p", str(self.port))
+        self.process = self._spawn(script("dagster-daemon"), "run", "-w", str(self.home / "workspace.yaml"))
 
     def kill_and_restart(self, times: int) -> None:
         """Kill the daemon that often, from its start-up on to some seconds of work."""

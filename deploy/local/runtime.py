@@ -174,7 +174,7 @@ def services(installation: Embedded, *, web: bool) -> list[Service]:
         )
     )
     workspace = str(home / "workspace.yaml")
-    made.append(Service("daemon", [_script("dagster-daemon"), "run", "-w", workspace], env))
+    made.append(Service("daemon", [script("dagster-daemon"), "run", "-w", workspace], env))
     if web:
         made.append(
             Service(
@@ -187,7 +187,8 @@ def services(installation: Embedded, *, web: bool) -> list[Service]:
     return made
 
 
-def _script(name: str) -> str:
+def script(name: str) -> str:
+    """Path of a console script, that of this environment first."""
     beside = Path(sys.executable).with_name(name)
     return str(beside) if beside.exists() else shutil.which(name) or name
 
