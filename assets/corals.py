@@ -18,7 +18,7 @@ from assets.common.partitions import BATCHES
 from assets.common.pictures import load_rgb
 from assets.common.stage import Done, StageResult, Work, run_stage
 from inference.registry import ModelRegistry
-from inference.segmentation import segment
+from inference.segmentation import Segmenter, segment
 from labels.formats.cvat import coral_guide, taxonomy_label_specs
 from labels.manifest import ManifestRow
 from labels.schema import Kind, Shape
@@ -68,7 +68,7 @@ def propose(
     Raises:
         dg.Failure: the model proposes taxa that the survey's taxonomy does not have.
     """
-    model = models.load(survey.models.corals, threads=threads)
+    model = Segmenter.of(models.load(survey.models.corals, threads=threads))
     unknown = sorted(set(model.labels) - {taxon.name for taxon in load_taxonomy(survey.taxonomy).taxa})
     if unknown:
         raise dg.Failure(

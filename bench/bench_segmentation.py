@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inference.registry import ModelRegistry
-from inference.segmentation import segment
+from inference.segmentation import Segmenter, segment
 from inference.training.evaluate import average_precision
 from inference.training.samples import HELD_OUT_FROM, picture
 
@@ -16,7 +16,7 @@ FIRST_VERSION = 0.846
 
 def rows() -> list[dict[str, Any]]:
     """Mask mAP50 on scenes after those of the model card, strings removed by inpainting."""
-    model = ModelRegistry().load("demo-corals")
+    model = Segmenter.of(ModelRegistry().load("demo-corals"))
     pairs = []
     for number in range(SCENES):
         image, truth = picture(HELD_OUT_FROM + 500 + number, inpainted=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from inference.segmentation import Segmenter
+from inference.engines import Engine, open_engine
 
 MODELS = Path(__file__).with_name("models")
 
@@ -45,13 +45,26 @@ class ModelCard:
         return f"{self.name}@{self.version}#{self.sha256[:12]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A registered model, ready to use: what is known of it, and the engine that runs it."""
+
+    card: ModelCard
+    engine: Engine
+
+    @property
+    def reference(self) -> str:
+        """``name@version#sha256[:12]``."""
+        return self.card.reference
+
+
 class ModelRegistry:
     """The models of a folder with a ``models.yaml``."""
 
     def __init__(self, folder: Path = MODELS) -> None:
         """Read ``folder/models.yaml`` on first use."""
         self.folder = folder
-        self._loaded: dict[tuple[str, int], Segmenter] = {}
+        self._loaded: dict[tuple[str, int], Model] = {}
         self._lock = threading.Lock()
 
     def cards(self) -> list[ModelCard]:
@@ -87,8 +100,8 @@ class ModelRegistry:
         """What is written on labels of this model."""
         return self.card(name).reference
 
-    def load(self, name: str, threads: int = 0) -> Segmenter:
-        """The model, ready to use; loaded once per process.
+    def load(self, name: str, threads: int = 0) -> Model:
+        """The model, verified; opened once per process.
 
         Raises:
             ModelError: it does not exist, its file is missing, or the file is not the registered one.
@@ -96,9 +109,8 @@ class ModelRegistry:
         card = self.card(name)
         with self._lock:
             if (card.reference, threads) not in self._loaded:
-                self._loaded[card.reference, threads] = Segmenter(
-                    self._verified(card), card.labels, card.input_px, card.reference, threads
-                )
+                engine = open_engine(card.engine, self._verified(card), threads=threads)
+                self._loaded[card.reference, threads] = Model(card, engine)
             return self._loaded[card.reference, threads]
 
     def _verified(self, card: ModelCard) -> bytes:

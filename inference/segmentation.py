@@ -6,15 +6,15 @@ inside a colony, away from its edge. Colonies grow from those cores, so neighbou
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.engines import Engine
 from inference.polygons import Ring, mask_to_polygons
+from inference.registry import Model
 
 OUTLINE_PX = 960
 """Side of the raster in which outlines are traced: between the network's and the picture's own."""
@@ -35,26 +35,25 @@ class Instance:
 
 
 class Segmenter:
-    """An ONNX network: ``(1, 3, S, S)`` float32 RGB of 0..1 in; taxon logits (background first) and core logit out."""
+    """A network: ``(N, 3, S, S)`` float32 RGB of 0..1 in; taxon logits (background first) and core logit out."""
 
-    def __init__(
-        self, weights: bytes, labels: tuple[str, ...], input_px: int, reference: str, threads: int = 0
-    ) -> None:
-        """Load the weights on the CPU."""
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or os.cpu_count() or 1
-        self.session: Any = ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+    def __init__(self, engine: Engine, labels: tuple[str, ...], input_px: int, reference: str) -> None:
+        """Run ``engine`` on pictures of ``input_px`` a side; ``reference`` goes on every label."""
+        self.engine = engine
         self.labels = labels
         self.input_px = input_px
         self.reference = reference
+
+    @classmethod
+    def of(cls, model: Model) -> Segmenter:
+        """The segmenter of a registered model."""
+        return cls(model.engine, model.card.labels, model.card.input_px, model.reference)
 
     def predict(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Probabilities of background and taxa ``(1 + n, s, s)``, and of cores ``(s, s)``, at the network's size."""
         small = cv2.resize(image, (self.input_px, self.input_px), interpolation=cv2.INTER_AREA)
         batch = small.astype(np.float32).transpose(2, 0, 1)[None] / 255
-        logits = self.session.run(None, {"image": batch})[0][0]
+        logits = self.engine.predict(batch)[0][0]
         classes, core = logits[:-1], logits[-1]
         odds = np.exp(classes - classes.max(axis=0, keepdims=True))
         return odds / odds.sum(axis=0, keepdims=True), 1 / (1 + np.exp(-core))

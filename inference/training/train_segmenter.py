@@ -21,6 +21,7 @@ import yaml
 from torch import nn
 from torch.nn import functional
 
+from inference.engines import open_engine
 from inference.scenes import TAXA
 from inference.segmentation import Segmenter, segment
 from inference.training.evaluate import average_precision
@@ -146,7 +147,7 @@ def export(net: Net, path: Path) -> None:
 
 def held_out(path: Path, scenes: int) -> dict[str, float]:
     """Average precision on scenes that were never trained on, strings inpainted."""
-    model = Segmenter(path.read_bytes(), TAXA, PICTURE_PX, "candidate")
+    model = Segmenter(open_engine("onnxruntime", path.read_bytes()), TAXA, PICTURE_PX, "candidate")
     pairs = []
     for number in range(scenes):
         image, outlines = picture(HELD_OUT_FROM + number, inpainted=True)

@@ -5,14 +5,14 @@ import pytest
 
 from inference.registry import ModelRegistry
 from inference.scenes import TAXA
-from inference.segmentation import Instance, instances, segment
+from inference.segmentation import Instance, Segmenter, instances, segment
 from inference.training.evaluate import average_precision
 from inference.training.samples import HELD_OUT_FROM, picture
 
 
 @pytest.fixture(scope="module")
 def model():
-    return ModelRegistry().load("demo-corals", threads=2)
+    return Segmenter.of(ModelRegistry().load("demo-corals", threads=2))
 
 
 def test_it_finds_most_colonies_of_scenes_it_never_saw(model):
