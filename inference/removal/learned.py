@@ -1,0 +1,59 @@
+"""The learned painter: a small network that sees both sides of a string, and the reef in the string's shadow.
+
+Input ``(N, 5, T, T)`` float32: RGB of 0..1, core, hole (each 0 or 1). Output ``(N, 3, T, T)``: RGB, meant for the hole.
+The network itself blanks the core before anything else, so nothing of a string's colour can pass through it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.engines import Engine
+from inference.removal.mask import Mask
+from inference.removal.tiles import Tile, feather, tiles_over
+
+TILE_PX = 256
+CONTEXT_PX = 16
+_BATCH = 6
+
+
+def paint_learned(image: NDArray[np.uint8], mask: Mask, engine: Engine) -> NDArray[np.float32]:
+    """What the network would put into the hole: ``(H, W, 3)`` float32 of 0..255, meant for mask pixels only.
+
+    Tiles are run a few at a time, so memory beyond the picture's own does not grow with its size.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB.
+        mask: what to paint.
+        engine: of a model with this module's input and output.
+
+    Raises:
+        EngineError: the model does not fit.
+    """
+    hole = mask.alpha > 0
+    tiles = tiles_over(hole, TILE_PX, CONTEXT_PX)
+    total = np.zeros(image.shape, np.float32)
+    weight = np.zeros(hole.shape, np.float32)
+    soft = feather(TILE_PX, CONTEXT_PX)
+    for start in range(0, len(tiles), _BATCH):
+        some = tiles[start : start + _BATCH]
+        made = engine.predict(np.stack([view(image, mask, tile) for tile in some]))[0]
+        for tile, painted in zip(some, made, strict=True):
+            height, width = weight[tile.cut].shape
+            share = soft[:height, :width]
+            total[tile.cut] += painted.transpose(1, 2, 0)[:height, :width] * share[..., None]
+            weight[tile.cut] += share
+    total *= (255 / np.maximum(weight, 1e-6))[..., None]
+    return total
+
+
+def view(image: NDArray[np.uint8], mask: Mask, tile: Tile) -> NDArray[np.float32]:
+    """The network's input ``(5, side, side)`` for one tile; beyond the edge of a small picture its last pixels go on."""
+    rgb = image[tile.cut]
+    made = np.empty((5, *rgb.shape[:2]), np.float32)
+    np.multiply(rgb.transpose(2, 0, 1), np.float32(1 / 255), out=made[:3])
+    made[3] = mask.core[tile.cut]
+    made[4] = mask.alpha[tile.cut] > 0
+    missing = [(0, tile.side - size) for size in rgb.shape[:2]]
+    return np.pad(made, [(0, 0), *missing], mode="edge") if any(m for _, m in missing) else made
