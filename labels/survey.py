@@ -152,6 +152,10 @@ def _cross_check(survey: SurveyConfig) -> Iterator[tuple[Path, str]]:
         load_topology(survey.lattice.topology)
     except LatticeError as error:
         yield ("lattice", "topology"), str(error)
+    if survey.removal.method == "lama":
+        for name in ("weights", "sha256"):
+            if getattr(survey.removal, name) is None:
+                yield ("removal",), f"method 'lama' needs '{name}': {_description(('removal', name))}"
     if survey.workflow == Workflow.THREE_STAGE:
         return
     wanted = "three_stage" if survey.workflow == Workflow.TWO_STAGE else "two_stage or three_stage"

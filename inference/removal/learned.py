@@ -6,10 +6,12 @@ The network itself blanks the core before anything else, so nothing of a string'
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engines import Engine
+from inference.removal.errors import RemovalError
 from inference.removal.mask import Mask
 from inference.removal.tiles import Tile, feather, tiles_over
 
@@ -18,7 +20,14 @@ CONTEXT_PX = 16
 _BATCH = 6
 
 
-def paint_learned(image: NDArray[np.uint8], mask: Mask, engine: Engine) -> NDArray[np.float32]:
+class Predicts(Protocol):
+    """What painters need of an engine; every ``inference.engines.Engine`` has it."""
+
+    def predict(self, batch: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """Outputs for a batch ``(N, C, H, W)`` of views; see the painter for what they are."""
+
+
+def paint_learned(image: NDArray[np.uint8], mask: Mask, engine: Predicts) -> NDArray[np.float32]:
     """What the network would put into the hole: ``(H, W, 3)`` float32 of 0..255, meant for mask pixels only.
 
     Tiles are run a few at a time, so memory beyond the picture's own does not grow with its size.
@@ -29,7 +38,8 @@ def paint_learned(image: NDArray[np.uint8], mask: Mask, engine: Engine) -> NDArr
         engine: of a model with this module's input and output.
 
     Raises:
-        EngineError: the model does not fit.
+        EngineError: the model takes other input.
+        RemovalError: it gives other output.
     """
     hole = mask.alpha > 0
     tiles = tiles_over(hole, TILE_PX, CONTEXT_PX)
@@ -39,6 +49,8 @@ def paint_learned(image: NDArray[np.uint8], mask: Mask, engine: Engine) -> NDArr
     for start in range(0, len(tiles), _BATCH):
         some = tiles[start : start + _BATCH]
         made = engine.predict(np.stack([view(image, mask, tile) for tile in some]))[0]
+        if made.shape != (len(some), 3, TILE_PX, TILE_PX):
+            raise RemovalError(f"the model gave {made.shape} for {len(some)} tiles: it is no painter of strings")
         for tile, painted in zip(some, made, strict=True):
             height, width = weight[tile.cut].shape
             share = soft[:height, :width]
@@ -49,7 +61,7 @@ def paint_learned(image: NDArray[np.uint8], mask: Mask, engine: Engine) -> NDArr
 
 
 def view(image: NDArray[np.uint8], mask: Mask, tile: Tile) -> NDArray[np.float32]:
-    """The network's input ``(5, side, side)`` for one tile; beyond the edge of a small picture its last pixels go on."""
+    """The network's input ``(5, side, side)`` for one tile; a small picture is continued by its last pixels."""
     rgb = image[tile.cut]
     made = np.empty((5, *rgb.shape[:2]), np.float32)
     np.multiply(rgb.transpose(2, 0, 1), np.float32(1 / 255), out=made[:3])

@@ -21,6 +21,7 @@ _EDGE_PX = 1.5
 # Between two nodes a string bows by about this share of their distance (sag, lens).
 _BOW_SHARE = 0.002
 _SHIFT = 4
+_LEAST_ALPHA = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +106,26 @@ def string_mask(
         for shift in shifts:
             _draw(alpha, path + shift, gone, width, cv2.LINE_AA)
         _draw(core, path, gone, width, cv2.LINE_8)
-    return Mask(alpha, core > 0)
+    return without_traces(alpha, core > 0)
 
 
-def _draw(canvas: NDArray[np.uint8], path: NDArray[np.float64], gone: NDArray[np.bool_], width: float, kind: int) -> None:
+def without_traces(alpha: NDArray[np.uint8], core: NDArray[np.bool_]) -> Mask:
+    """A mask less its faintest edge: a trace of paint is not worth calling a pixel invented."""
+    kept = np.where(alpha < _LEAST_ALPHA, np.uint8(0), alpha)
+    return Mask(kept, core & (kept > 0))
+
+
+def _draw(
+    canvas: NDArray[np.uint8], path: NDArray[np.float64], gone: NDArray[np.bool_], width: float, kind: int
+) -> None:
     """One string, piece by piece, in place."""
     length = np.hypot(*np.diff(path, axis=0).T)
     fixed = np.round(path * (1 << _SHIFT)).astype(np.int32)
     for i in range(len(fixed) - 1):
         if not (gone[i] and gone[i + 1]):
             reach = _EDGE_PX + _BOW_SHARE * float(length[i])
-            thickness = max(1, int(np.ceil(width + 2 * reach)))
+            # An antialiased line covers about half a pixel more on each side than a plain one.
+            thickness = max(1, int(np.ceil(width + 2 * reach)) - (kind == cv2.LINE_AA))
             cv2.line(canvas, fixed[i].tolist(), fixed[i + 1].tolist(), 255, thickness, kind, _SHIFT)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engines import Engine
+from inference.removal.errors import RemovalError
 from inference.removal.lama import paint_lama
-from inference.removal.learned import paint_learned
+from inference.removal.learned import Predicts, paint_learned
 from inference.removal.mask import Mask
 from inference.removal.opencv import METHODS, paint_opencv
 
@@ -17,12 +17,13 @@ LEARNED_MODEL = "string-painter"
 NEED_MODEL = ("learned", "lama")
 
 
-class RemovalError(RuntimeError):
-    """The strings cannot be removed as asked; the message says why and what to do."""
-
-
 def remove(
-    image: NDArray[np.uint8], mask: Mask, method: str = "telea", *, radius: int = 3, engine: Engine | None = None
+    image: NDArray[np.uint8],
+    mask: Mask,
+    method: str = "telea",
+    *,
+    radius: int = 3,
+    engine: Predicts | None = None,
 ) -> NDArray[np.uint8]:
     """The clean picture: pixels in the mask are painted, all others stay bit for bit.
 
@@ -38,16 +39,16 @@ def remove(
             from.
         RemovalError: the method broke its promise and changed a pixel outside the mask.
     """
-    _check(image, mask, method, engine)
+    _check(image, mask, method)
     hole = mask.alpha > 0
     if not hole.any():
         return image.copy()
     if method in METHODS:
         painted: NDArray = paint_opencv(image, hole, method, radius)
-    elif method == "learned":
-        painted = paint_learned(image, mask, engine)  # type: ignore[arg-type]
+    elif engine is None:
+        raise ValueError(f"removal method {method!r} needs a model")
     else:
-        painted = paint_lama(image, mask, engine)  # type: ignore[arg-type]
+        painted = paint_learned(image, mask, engine) if method == "learned" else paint_lama(image, mask, engine)
     clean = _blended(image, painted, mask.alpha)
     _prove(image, clean, hole)
     return clean
@@ -62,7 +63,7 @@ def remove_lattice(
     return remove(rectified, Mask.of(mask), method, radius=radius)
 
 
-def _check(image: NDArray[np.uint8], mask: Mask, method: str, engine: Engine | None) -> None:
+def _check(image: NDArray[np.uint8], mask: Mask, method: str) -> None:
     if method not in (*MODELS, *NEED_MODEL):
         raise ValueError(f"no removal method {method!r}: use one of {', '.join((*MODELS, *NEED_MODEL))}")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
@@ -71,8 +72,6 @@ def _check(image: NDArray[np.uint8], mask: Mask, method: str, engine: Engine | N
         raise ValueError(f"the mask is {mask.alpha.shape}, the picture {image.shape[:2]}: they must be the same size")
     if mask.alpha.size and (mask.alpha > 0).all():
         raise ValueError("the mask covers the whole picture: nothing is left to paint from; check nodes and width")
-    if method in NEED_MODEL and engine is None:
-        raise ValueError(f"removal method {method!r} needs a model")
 
 
 def _blended(image: NDArray[np.uint8], painted: NDArray, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -36,16 +36,16 @@ def tiles_over(hole: NDArray[np.generic], side: int, context: int) -> list[Tile]
         raise ValueError(f"tiles of {side} px cannot share {2 * context} px")
     height, width = hole.shape
     tiles = []
-    for y, rows in _spans(hole.any(axis=1), side, context, height):
-        tiles += [Tile(y, x, side) for x, _ in _spans(hole[rows].any(axis=0), side, context, width)]
+    for y, rows in _spans(np.flatnonzero(hole.any(axis=1)), side, context, height):
+        tiles += [Tile(y, x, side) for x, _ in _spans(np.flatnonzero(hole[rows].any(axis=0)), side, context, width)]
     return tiles
 
 
-def _spans(wanted: NDArray[np.bool_], side: int, context: int, length: int) -> Iterator[tuple[int, slice]]:
+def _spans(wanted: NDArray[np.int64], side: int, context: int, length: int) -> Iterator[tuple[int, slice]]:
     """Starts of spans that cover what is wanted, and the part each one is responsible for."""
     done = 0
-    while (left := np.flatnonzero(wanted[done:])).size:
-        first = done + int(left[0])
+    while (left := wanted[wanted >= done]).size:
+        first = int(left[0])
         start = min(max(0, first - context), max(0, length - side))
         # The last span's context is the picture's edge itself.
         done = length if start + side >= length else start + side - context

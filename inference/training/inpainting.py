@@ -1,4 +1,4 @@
-"""The network behind ``removal: learned``, and the pictures it learns from: clean reef and the same reef under strings."""
+"""The network behind ``removal: learned``, and what it learns from: clean reef and the same reef under strings."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ class Painter(nn.Module):
         a, b, c = widths
         self.stem = _layers(5, a, kernel=4, stride=2)
         self.down1 = nn.Sequential(_layers(a, b, stride=2), _layers(b, b))
-        self.down2 = nn.Sequential(
-            _layers(b, c, stride=2), _layers(c, c), _layers(c, c, dilation=2), _layers(c, c)
-        )
+        self.down2 = nn.Sequential(_layers(b, c, stride=2), _layers(c, c), _layers(c, c, dilation=2), _layers(c, c))
         self.join1, self.up1 = nn.Conv2d(c, b, 1), _layers(b, b)
         self.join0, self.up0 = nn.Conv2d(b, a, 1), _layers(a, a)
         self.head = nn.Conv2d(a, 3 * 4, 3, padding=1)

@@ -81,9 +81,7 @@ def batch_of(
         light = rng.uniform(0.75, 1.2) * rng.normal(1, 0.08, 3)
         views.append(np.dstack([np.clip(sample[..., :3] * light, 0, 1), sample[..., 6:]]))
         truths.append(np.clip(sample[..., 3:6] * light, 0, 1))
-    return tuple(
-        torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).float().contiguous() for part in (views, truths)
-    )
+    return tuple(torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).float().contiguous() for part in (views, truths))
 
 
 def painting_loss(painted: torch.Tensor, truth: torch.Tensor, hole: torch.Tensor) -> torch.Tensor:
