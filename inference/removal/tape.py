@@ -102,26 +102,25 @@ def _most_level(grey: NDArray[np.float32], upright: bool) -> _Band:
     """The band of any slope and width that stands out along most of its way."""
     side = len(grey)
     best = _Band(0.0)
+    everywhere = np.ones_like(grey)
     for slope in _SLOPES:
-        sheared = _sheared(grey, slope, np.nan)
-        inside = ~np.isnan(sheared)
-        level = np.where(inside, sheared, 0).astype(np.float32)
-        long_enough = inside.sum(axis=1) >= _LEAST_LENGTH * side
+        level = _sheared(grey, slope)
+        inside = _sheared(everywhere, slope)
+        length = inside.sum(axis=1)
+        length[length < _LEAST_LENGTH * side] = np.inf
         for width in _WIDTHS:
-            px = max(1, round(0.7 * width * side))
-            mean = cv2.blur(level, (3, px))
+            mean = cv2.blur(level, (3, max(1, round(0.7 * width * side))))
             away = round(max(2.0, 1.1 * width * side))
-            over = np.zeros(grey.shape, bool)
-            higher = np.maximum(mean[: -2 * away], mean[2 * away :])
-            over[away:-away] = mean[away:-away] > higher + _BRIGHTER
-            share = (over & inside).sum(axis=1) / np.maximum(inside.sum(axis=1), 1) * long_enough
+            higher = cv2.max(mean[: -2 * away], mean[2 * away :])
+            over = cv2.compare(mean[away:-away], higher + _BRIGHTER, cv2.CMP_GT)
+            share = (cv2.multiply(over, inside[away:-away], dtype=cv2.CV_32F).sum(axis=1) / 255) / length[away:-away]
             row = int(share.argmax())
             if share[row] > best.share:
-                best = _Band(float(share[row]), (row + 0.5) / side, float(slope), width, upright)
+                best = _Band(float(share[row]), (row + away + 0.5) / side, float(slope), width, upright)
     return best
 
 
-def _sheared(grey: NDArray[np.float32], slope: float, beyond: float) -> NDArray[np.float32]:
+def _sheared(grey: NDArray[np.float32], slope: float, beyond: float = 0.0) -> NDArray[np.float32]:
     """The picture with lines ``y = y0 + slope * (x - middle)`` laid level at ``y0``."""
     middle = (grey.shape[1] - 1) / 2
     matrix = np.array([[1.0, 0.0, 0.0], [slope, 1.0, -slope * middle]])

@@ -85,7 +85,7 @@ def _doubled(x: torch.Tensor) -> torch.Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def scene_samples(seed: int, count: int = 40) -> list[Sample]:
+def scene_samples(seed: int, count: int = 64) -> list[Sample]:
     """Crops along the strings of one generated scene, with the mask as the pipeline would measure it."""
     rng = np.random.default_rng((seed, 55))
     topology = load_topology()
