@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -85,10 +86,10 @@ def paint_thread(
 
 def _stretches(path: Points) -> Iterator[tuple[Points, Points]]:
     """Short straight stretches of a polyline; each one's box stays small even where it runs aslant."""
-    for a, b in zip(path[:-1], path[1:], strict=True):
+    for a, b in pairwise(path):
         count = max(1, int(np.ceil(np.hypot(*(b - a)) / _STRETCH_PX)))
         ends = a + (b - a) * np.linspace(0, 1, count + 1)[:, None]
-        yield from zip(ends[:-1], ends[1:], strict=True)
+        yield from pairwise(ends)
 
 
 def _stretch(
