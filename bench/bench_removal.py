@@ -19,8 +19,8 @@ import numpy as np
 from inference.lattice import find_lattice
 from inference.rectify import rectify
 from inference.registry import ModelRegistry
-from inference.removal import LEARNED_MODEL, Mask, measured_string_mask, remove
-from inference.scenes import render_quadrat
+from inference.removal import LEARNED_MODEL, Mask, find_tape, measured_string_mask, remove, tape_mask
+from inference.scenes import render_quadrat, render_scene, split_seeds
 from inference.scenes.frame import FrameStyle, Sag, paint_strings
 from inference.scenes.reef import MARGIN, PLANE_PX, PX_PER_UNIT
 from labels.lattice import load_topology
@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SIDE = 1920
 HELD_OUT_SEEDS = range(9001, 9013)
 DIFFICULTIES = (0.2, 0.4, 0.6, 0.8)
+TAPE_SCENES = 12
 METHODS = ("learned", "telea", "ns")
 PEERS = {"telea": "Telea (OpenCV)", "ns": "Navier-Stokes (OpenCV)"}
 
@@ -51,6 +52,7 @@ def rows() -> list[dict[str, object]]:
         ),
         *(seconds_row(generated, peer, note) for peer in PEERS),
     ]
+    found += tape_rows()
     if moorea:
         note = f"criobe-117 lattices painted on {len(moorea)} real photos of quadrats never trained on, {SIDE} px"
         found += gain_rows("removal_moorea", moorea, note)
@@ -127,6 +129,26 @@ def seconds_row(figures: list[dict[str, float]], peer: str, note: str) -> dict[s
     name = "removal.seconds" if peer == "telea" else f"removal.seconds_beside_{peer}"
     share = f"best of two runs, {100 * _mean(figures, 'share'):.0f} % of pixels in the mask; {note}"
     return _row(name, own, "s a picture", share, PEERS[peer], theirs, better=theirs / own)
+
+
+def tape_rows() -> list[dict[str, object]]:
+    """How much of survey tapes is found and covered, on generated scenes with a tape; and of how many without one."""
+    topology = load_topology()
+    covered, false = [], 0
+    for seed in split_seeds("test", TAPE_SCENES):
+        for kind in ("tape", "easy"):
+            scene = render_scene(seed, kind)
+            strung = scene.rectified(SIDE)
+            nodes = scene.frame.rectification(SIDE).to_rectified(scene.frame.nodes)
+            tape = find_tape(strung, measured_string_mask(strung, nodes, topology).hole)
+            if kind == "easy":
+                false += tape is not None
+                continue
+            truth = scene.rectified(SIDE, scene.mask("tape").astype(np.uint8) * np.uint8(255)) > 127
+            covered.append(0.0 if tape is None else float((tape_mask(tape, SIDE).alpha[truth] > 0).mean()))
+    note = f"{TAPE_SCENES} generated scenes with a tape, share of its pixels in the mask"
+    without = f"tapes found in the same {TAPE_SCENES} scenes without one"
+    return [_row("removal.tape_covered", float(np.mean(covered)), "share", note, without, float(false), ratio=False)]
 
 
 def psnr(picture: np.ndarray, truth: np.ndarray) -> float:

@@ -129,46 +129,47 @@ def _sheared(grey: NDArray[np.float32], slope: float, beyond: float = 0.0) -> ND
 
 
 def _followed(grey: NDArray[np.float32], band: _Band, side: int) -> Tape | None:
-    """The tape's middle and width measured piece by piece, and a smooth curve laid through."""
+    """The tape's middle measured piece by piece, its width over all pieces, and a smooth curve laid through."""
     size = len(grey)
-    level = _sheared(grey, band.slope, float(np.median(grey)))
-    half = max(4, round(1.6 * band.width * size))
+    level = _sheared(grey, band.slope)
+    half = max(6, round(2.2 * band.width * size))
     centre = round(band.middle * size)
-    top, bottom = max(0, centre - half), min(size, centre + half + 1)
-    xs, middles, widths = [], [], []
-    for piece in np.array_split(np.arange(size), _PIECES):
-        profile = np.median(level[top:bottom, piece], axis=1)
-        edges = _edges(profile)
-        if edges is not None:
-            xs.append(float(piece.mean()))
-            middles.append(top + (edges[0] + edges[1]) / 2)
-            widths.append(edges[1] - edges[0])
-    if len(xs) < _PIECES / 2:
+    top = max(0, centre - half)
+    pieces = np.array_split(np.arange(size), _PIECES)
+    profiles = np.stack([level[top : centre + half + 1, piece].mean(axis=1) for piece in pieces], axis=1)
+    x = np.array([piece.mean() for piece in pieces])
+    fits = [_best_fit(profiles, width) for width in range(3, max(5, round(2 * band.width * size)))]
+    contrast, width, rows = max(((float(np.median(c)), w, r) for w, c, r in fits), key=lambda fit: fit[0])
+    if contrast < _BRIGHTER / 2:
         return None
-    x, y, width = np.array(xs), np.array(middles), float(np.median(widths))
-    kept = np.abs(np.array(widths) - width) <= max(2.0, 0.35 * width)
-    for _ in range(3):
-        if kept.sum() < _PIECES / 3:
-            return None
-        curve = np.polynomial.Polynomial.fit(x[kept], y[kept], 3)
-        kept = np.abs(y - curve(x)) <= max(1.5, 0.25 * width)
+    curve = _smooth_curve(x, rows + top, size, width)
     along = np.linspace(0, size - 1, 33)
     across = curve(along) + band.slope * (along - (size - 1) / 2)
     path = (np.column_stack([along, across]) + 0.5) * side / size - 0.5
     return Tape(path[:, ::-1].copy() if band.upright else path, width * side / size, band.share)
 
 
-def _edges(profile: NDArray[np.float32]) -> tuple[float, float] | None:
-    """Where a bright band begins and ends in a profile across it, at half its height; None without one."""
-    count = len(profile)
-    middle = profile[count // 3 : -(count // 3)]
-    top, flank = (
-        float(np.percentile(middle, 75)),
-        float(np.median(np.r_[profile[: count // 6], profile[-count // 6 :]])),
-    )
-    if top - flank < _BRIGHTER:
-        return None
-    bright = np.flatnonzero(profile > (top + flank) / 2)
-    runs = np.split(bright, np.flatnonzero(np.diff(bright) > 2) + 1)
-    run = max(runs, key=len)
-    return float(run[0]) - 0.5, float(run[-1]) + 0.5
+def _best_fit(profiles: NDArray[np.float32], width: int) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
+    """Where a band of this width fits each profile (a column each) best, and by how much it outshines both flanks."""
+    flank = max(2, width // 3)
+    sums = np.vstack([np.zeros(profiles.shape[1]), np.cumsum(profiles, axis=0, dtype=np.float64)])
+    first = np.arange(flank, len(profiles) - width - flank + 1)
+    if not first.size:
+        return width, np.zeros(profiles.shape[1]), np.zeros(profiles.shape[1])
+    inside = (sums[first + width] - sums[first]) / width
+    before = (sums[first] - sums[first - flank]) / flank
+    after = (sums[first + width + flank] - sums[first + width]) / flank
+    contrast = inside - np.maximum(before, after)
+    best = contrast.argmax(axis=0)
+    return width, contrast.max(axis=0), first[best] + (width - 1) / 2
+
+
+def _smooth_curve(x: NDArray[np.float64], y: NDArray[np.float64], size: int, width: float) -> np.polynomial.Polynomial:
+    """A cubic that half of the pieces may contradict: weights fall with distance, from a straight line on."""
+    domain = [0, size - 1]
+    weight = np.ones_like(x)
+    curve = np.polynomial.Polynomial([float(np.median(y))])
+    for degree, reach in ((1, 2.0), (1, 1.0), (2, 0.6), (2, 0.3), (3, 0.2), (3, 0.15)):
+        weight = 1 / (1 + ((y - curve(x)) / (reach * width)) ** 2)
+        curve = np.polynomial.Polynomial.fit(x, y, degree, domain=domain, w=weight)
+    return curve

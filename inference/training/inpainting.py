@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from inference.removal.mask import Mask, measured_string_mask
-from inference.scenes import render_quadrat
+from inference.scenes import render_quadrat, render_scene
 from labels.lattice import load_topology
 
 CROP_PX = 128
@@ -88,13 +88,11 @@ def _doubled(x: torch.Tensor) -> torch.Tensor:
 def scene_samples(seed: int, count: int = 64) -> list[Sample]:
     """Crops along the strings of one generated scene, with the mask as the pipeline would measure it."""
     rng = np.random.default_rng((seed, 55))
-    topology = load_topology()
     side = int(rng.choice(SIDES_PX))
-    scene = render_quadrat(seed, difficulty=float(rng.uniform(0, 1)))
-    strung, bare = scene.rectified(side), scene.clean(side)
+    strung, bare, nodes, gone = _scene_pair(seed, side, rng)
     # Nodes as a finder or a person gives them.
-    nodes = scene.nodes_unit * (side - 1) + rng.normal(0, 0.3, 2) + rng.normal(0, 0.4, scene.nodes_unit.shape)
-    mask = measured_string_mask(as_jpeg(strung, 95), nodes, topology)
+    nodes = nodes + rng.normal(0, 0.3, 2) + rng.normal(0, 0.4, nodes.shape)
+    mask = measured_string_mask(as_jpeg(strung, 95), nodes, load_topology(), gone)
     ys, xs = np.nonzero(mask.alpha)
     samples = []
     for pick in rng.integers(len(ys), size=count):
@@ -103,6 +101,20 @@ def scene_samples(seed: int, count: int = 64) -> list[Sample]:
         cut = slice(y, y + CROP_PX), slice(x, x + CROP_PX)
         samples.append(_stacked(as_jpeg(strung[cut], 95), bare[cut], Mask(mask.alpha[cut], mask.core[cut])))
     return samples
+
+
+def _scene_pair(
+    seed: int, side: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64], NDArray[np.bool_]]:
+    """A straightened scene with and without strings, its nodes, and which of them are not there; of both generators."""
+    if seed % 2:
+        plain = render_quadrat(seed, difficulty=float(rng.uniform(0, 1)))
+        nodes = plain.nodes_unit * (side - 1)
+        return plain.rectified(side), plain.clean(side), nodes, np.zeros(len(nodes), bool)
+    scene = render_scene(seed, "hard" if rng.random() < 0.3 else "usual")
+    nodes = scene.frame.rectification(side).to_rectified(scene.frame.nodes)
+    gone = np.array(scene.frame.node_states) != "visible"
+    return scene.rectified(side), scene.rectified(side, scene.clean()), nodes, gone
 
 
 def texture_crops(paths: list[Path], count: int, seed: int) -> list[NDArray[np.uint8]]:
