@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inference.removal.errors import RemovalError
 from inference.removal.learned import Predicts
 from inference.removal.mask import Mask
-from inference.removal.tiles import feather, tiles_over
+from inference.removal.tiles import lay, tiles_over
 
 TILE_PX = 2048
 """Pictures up to this side are seen whole."""
@@ -97,12 +97,14 @@ def open_lama(path: Path, sha256: str) -> LamaEngine:
     return LamaEngine(weights, sha256)
 
 
-def paint_lama(image: NDArray[np.uint8], mask: Mask, engine: Predicts) -> NDArray[np.float32]:
-    """What LaMa would put into the hole: ``(H, W, 3)`` float32 of 0..255, meant for mask pixels only."""
+def paint_lama(image: NDArray[np.uint8], mask: Mask, engine: Predicts) -> NDArray[np.uint8]:
+    """The picture as LaMa would paint it, ``(H, W, 3)`` uint8; meant for mask pixels only.
+
+    Raises:
+        RemovalError: the file is another model, or the device fails.
+    """
     hole = mask.alpha > 0
-    total = np.zeros(image.shape, np.float32)
-    weight = np.zeros(hole.shape, np.float32)
-    soft = feather(TILE_PX, CONTEXT_PX)
+    result = image.copy()
     for tile in tiles_over(hole, TILE_PX, CONTEXT_PX):
         rgb, part = image[tile.cut], hole[tile.cut]
         height, width = part.shape
@@ -112,11 +114,8 @@ def paint_lama(image: NDArray[np.uint8], mask: Mask, engine: Predicts) -> NDArra
         painted = engine.predict(np.ascontiguousarray(np.pad(seen, missing, mode="symmetric")[None]))[0]
         if painted.shape[:2] != (1, 3) or painted.shape[2] < height or painted.shape[3] < width:
             raise RemovalError(f"LaMa gave {painted.shape} for a cut of {(height, width)}: this file is another model")
-        share = soft[:height, :width]
-        total[tile.cut] += painted[0].transpose(1, 2, 0)[:height, :width] * share[..., None]
-        weight[tile.cut] += share
-    total *= (255 / np.maximum(weight, 1e-6))[..., None]
-    return total
+        lay(result, tile, painted[0].transpose(1, 2, 0) * np.float32(255), CONTEXT_PX)
+    return result
 
 
 def _first_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inference.removal.errors import RemovalError
 from inference.removal.mask import Mask
-from inference.removal.tiles import Tile, feather, tiles_over
+from inference.removal.tiles import Tile, lay, tiles_over
 
 TILE_PX = 256
 CONTEXT_PX = 16
@@ -27,10 +27,10 @@ class Predicts(Protocol):
         """Outputs for a batch ``(N, C, H, W)`` of views; see the painter for what they are."""
 
 
-def paint_learned(image: NDArray[np.uint8], mask: Mask, engine: Predicts) -> NDArray[np.float32]:
-    """What the network would put into the hole: ``(H, W, 3)`` float32 of 0..255, meant for mask pixels only.
+def paint_learned(image: NDArray[np.uint8], mask: Mask, engine: Predicts) -> NDArray[np.uint8]:
+    """The picture as the network would paint it, ``(H, W, 3)`` uint8; meant for mask pixels only.
 
-    Tiles are run a few at a time, so memory beyond the picture's own does not grow with its size.
+    Tiles are run a few at a time, so memory beyond one more picture does not grow with its size.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
@@ -41,23 +41,16 @@ def paint_learned(image: NDArray[np.uint8], mask: Mask, engine: Predicts) -> NDA
         EngineError: the model takes other input.
         RemovalError: it gives other output.
     """
-    hole = mask.alpha > 0
-    tiles = tiles_over(hole, TILE_PX, CONTEXT_PX)
-    total = np.zeros(image.shape, np.float32)
-    weight = np.zeros(hole.shape, np.float32)
-    soft = feather(TILE_PX, CONTEXT_PX)
+    tiles = tiles_over(mask.alpha > 0, TILE_PX, CONTEXT_PX)
+    result = image.copy()
     for start in range(0, len(tiles), _BATCH):
         some = tiles[start : start + _BATCH]
         made = engine.predict(np.stack([view(image, mask, tile) for tile in some]))[0]
         if made.shape != (len(some), 3, TILE_PX, TILE_PX):
             raise RemovalError(f"the model gave {made.shape} for {len(some)} tiles: it is no painter of strings")
         for tile, painted in zip(some, made, strict=True):
-            height, width = weight[tile.cut].shape
-            share = soft[:height, :width]
-            total[tile.cut] += painted.transpose(1, 2, 0)[:height, :width] * share[..., None]
-            weight[tile.cut] += share
-    total *= (255 / np.maximum(weight, 1e-6))[..., None]
-    return total
+            lay(result, tile, painted.transpose(1, 2, 0) * np.float32(255), CONTEXT_PX)
+    return result
 
 
 def view(image: NDArray[np.uint8], mask: Mask, tile: Tile) -> NDArray[np.float32]:

@@ -52,8 +52,26 @@ def _spans(wanted: NDArray[np.int64], side: int, context: int, length: int) -> I
         yield start, slice(first, done)
 
 
-def feather(side: int, context: int) -> NDArray[np.float32]:
-    """Weights ``(side, side)`` that fall towards the edges within ``2 * context``, so that shared pixels blend."""
-    ramp = np.minimum(np.arange(side) + 0.5, np.arange(side)[::-1] + 0.5)
-    line = np.clip(ramp / max(1, 2 * context), 0, 1).astype(np.float32)
-    return np.outer(line, line)
+def lay(picture: NDArray[np.uint8], tile: Tile, painted: NDArray[np.float32], context: int) -> None:
+    """Put a painted tile into a picture, in place, blended with what its neighbours to the left and above have put.
+
+    Tiles must be laid in the order of :func:`tiles_over`: then every hole pixel of the blended ``context`` pixels has
+    been painted before.
+
+    Args:
+        picture: ``(H, W, 3)`` uint8.
+        tile: where.
+        painted: ``(side, side, 3)`` float32 of 0..255; more than the picture has is cut off.
+        context: as the tiles were made with.
+    """
+    place = picture[tile.cut]
+    height, width = place.shape[:2]
+    new = np.clip(painted[:height, :width], 0, 255)
+    ramp = (np.arange(context, dtype=np.float32) + 0.5) / max(1, context)
+    for start, axis in ((tile.y, 0), (tile.x, 1)):
+        if start and context:
+            share = ramp.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))[:height, :width]
+            edge = (slice(0, share.shape[0]), slice(None)) if axis == 0 else (slice(None), slice(0, share.shape[1]))
+            new[edge] = place[edge] + (new[edge] - place[edge]) * share
+    np.rint(new, out=new)
+    place[:] = new

@@ -83,7 +83,7 @@ def test_only_mask_pixels_change_bit_for_bit_whatever_the_mask(method, drawn) ->
 
 
 @pytest.mark.parametrize("method", ["learned", "lama"])
-def test_full_alpha_is_paint_and_a_soft_edge_is_a_blend(method) -> None:
+def test_full_alpha_is_paint_and_a_soft_edge_is_a_blend_across_tiles(method) -> None:
     picture = np.full((300, 700, 3), 40, np.uint8)
     alpha = np.zeros((300, 700), np.uint8)
     alpha[100:110], alpha[99] = 255, 51
@@ -117,6 +117,12 @@ def test_every_hole_pixel_lies_well_inside_some_tile(height, width, seed, sizes)
         x1 = tile.x + side - (context if tile.x + side < width else 0)
         seen[y0:y1, x0:x1] = 1
     assert (seen[hole > 0] == 1).all()
+
+
+def test_a_painter_that_leaves_the_mask_is_caught(monkeypatch) -> None:
+    monkeypatch.setattr("inference.removal.methods._blended", lambda image, painted, alpha: painted)
+    with pytest.raises(RemovalError, match="outside the mask were changed"):
+        remove(reef(64, 64), Mask.of(np.eye(64)), "learned", engine=Shifted())
 
 
 def test_tiles_that_would_not_get_on_are_refused() -> None:
@@ -154,8 +160,8 @@ def test_the_learned_painter_beats_opencv_under_strings_and_shadow(painter, scen
 
 
 def test_nothing_of_the_strings_colour_passes_through_the_core(painter) -> None:
-    picture = reef(256, 256, 5)
-    mask = string_mask(GRID.ideal(256), GRID, 256, 3)
+    picture = reef(400, 400, 5)
+    mask = string_mask(GRID.ideal(400), GRID, 400, 3)
     made = []
     for colour in ((255, 255, 255), (0, 0, 0), (255, 0, 255)):
         strung = picture.copy()
