@@ -31,7 +31,7 @@ from inference.training.inpainting import Painter, Sample, painted_sample, scene
 from inference.training.samples import HELD_OUT_FROM
 
 NAME = "string-painter"
-BATCH = 12
+BATCH = 10
 TEXTURE_CROPS = 60
 """Per picture."""
 _EDGE_WEIGHT = 0.3
