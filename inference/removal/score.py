@@ -22,7 +22,7 @@ _VISIBLE_LEVELS = 5.0
 _VISIBLE_SIGMAS = 4.0
 # Reef itself has lines: up to this share of pieces is no defect.
 _LEFTOVER_DEFECT = 0.02
-_SEAM_DEFECT = 2.0
+_SEAM_UNSEEN, _SEAM_DEFECT = 1.25, 2.0
 _ALIKE = 0.85
 # Profiles are taken from this share of the way between two nodes to the same distance from the other.
 _FROM, _SAMPLES = 0.15, 15
@@ -80,7 +80,7 @@ def score_removal(
         defects.append(f"strings still show in {int(shows.sum())} of {shows.size} pieces (string {named})")
     if seam > _SEAM_DEFECT:
         defects.append(f"the mask's edge shows: steps over it are {seam:.1f} times those of the reef")
-    return RemovalScore(float((1 - leftover) / max(1.0, seam)), leftover, seam, defects)
+    return RemovalScore(float((1 - leftover) / max(1.0, seam / _SEAM_UNSEEN)), leftover, seam, defects)
 
 
 def seam_visibility(clean: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> float:
