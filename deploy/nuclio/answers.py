@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -52,7 +52,7 @@ class DetectorService:
         self.reference = detector.reference
         self._detector = detector
         self._settings = settings
-        self._nodes = {
+        self._nodes: dict[str, Sequence[str]] = {
             label["name"]: [node["name"] for node in label["sublabels"]]
             for label in detector.labels
             if label["type"] == "skeleton"
@@ -89,7 +89,7 @@ class RemovalService:
         if not written:
             raise FunctionSetupError(f"OpenCV cannot write {form}")
         if JSON in accept.lower():
-            return Answer(json.dumps({"image": base64.b64encode(data).decode()}))
+            return Answer(json.dumps({"image": base64.b64encode(data.tobytes()).decode()}))
         return Answer(data.tobytes(), f"image/{form}")
 
 

@@ -129,7 +129,7 @@ def _spec(labels: list[dict[str, Any]]) -> str:
 
 
 def _plain(label: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: label[key] for key in ("name", "type", "attributes", "svg") if key in label}
+    kept: dict[str, Any] = {key: label[key] for key in ("name", "type", "attributes", "svg") if key in label}
     if "sublabels" in label:
         kept["sublabels"] = [_plain(node) for node in label["sublabels"]]
     return kept

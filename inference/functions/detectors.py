@@ -60,7 +60,7 @@ class Detector(Protocol):
         reference: ``name@version``, with ``#sha256[:12]`` for a model with weights.
     """
 
-    labels: Sequence[dict[str, Any]]
+    labels: list[dict[str, Any]]
     reference: str
 
     def detect(self, image: Picture, threshold: float | None = None) -> Detection:
