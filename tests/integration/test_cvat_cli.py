@@ -9,10 +9,10 @@ from pathlib import Path
 import cvat_sdk.auto_annotation as cvataa
 import numpy as np
 import pytest
-from cvat_sdk import make_client
+from cvat_sdk import Client, Config
 from PIL import Image
 
-from inference.functions import corals
+from inference.functions import corals, lattice
 from inference.functions.detectors import CORNERS_LABEL, LATTICE_LABEL
 from inference.scenes import render_quadrat
 from labels.formats.cvat import (
@@ -45,6 +45,15 @@ def sandbox(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cvat(sandbox):
     return CvatClient(sandbox.url, username=ADMIN, password=PASSWORD)
+
+
+@pytest.fixture(scope="module")
+def client(sandbox, tmp_path_factory):
+    """CVAT's own client in this process: the same way as ``cvat-cli``, without its start."""
+    config = Config(cache_dir=tmp_path_factory.mktemp("cache"))
+    with Client(sandbox.url, config=config) as made:
+        made.login((ADMIN, PASSWORD))
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +112,10 @@ def test_corners_become_a_skeleton_on_each_picture_with_a_frame(sandbox, cvat, s
     assert np.abs(np.array(rows[0].xy()) - scene.corners).max() < 3
 
 
-def test_every_node_of_the_lattice_arrives_under_its_own_name(sandbox, cvat, scene, tmp_path):
+def test_every_node_of_the_lattice_arrives_under_its_own_name(client, cvat, scene):
     topology = load_topology()
     task = task_of(cvat, "lattice", [lattice_label_spec(LATTICE_LABEL, topology)], [scene.rectified(SIDE)])
-    done = annotate(sandbox, tmp_path, task, "lattice")
-    assert done.returncode == 0, done.stderr
+    cvataa.annotate_task(client, task.task_id, lattice.create())
     rows, defects = rows_of(cvat, task)
     assert defects == {}
     assert len(rows) == 1
@@ -127,10 +135,9 @@ def test_corals_become_polygons_of_the_projects_taxa(sandbox, cvat, scene, tmp_p
     assert label_defects(rows, set(TAXA.names), dict.fromkeys(task.frames, (SIDE, SIDE))) == []
 
 
-def test_a_project_that_is_drawn_with_the_brush_gets_masks(sandbox, cvat, scene):
+def test_a_project_that_is_drawn_with_the_brush_gets_masks(client, cvat, scene):
     task = task_of(cvat, "masks", taxonomy_label_specs(TAXA, "mask"), [scene.clean(SIDE)])
-    with make_client(sandbox.url, credentials=(ADMIN, PASSWORD)) as client:
-        cvataa.annotate_task(client, task.task_id, corals.create(shape="mask"))
+    cvataa.annotate_task(client, task.task_id, corals.create(shape="mask"))
     shapes = shapes_of(cvat, task)
     assert {shape["type"] for shape in shapes} == {"mask"}
     assert rows_of(cvat, task)[1] == {}
