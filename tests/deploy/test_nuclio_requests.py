@@ -120,13 +120,13 @@ def test_a_request_over_the_limit_is_refused_unread(corners):
         assert b" 413 " in wire.recv(100)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (64, 64), (300, 300)])
 @pytest.mark.parametrize("name", [CORNERS, LATTICE, "pth-yolo-coralsegbanggai"])
-def test_a_picture_without_anything_in_it_is_an_empty_list_not_an_error(name, shape):
+def test_a_picture_without_anything_in_it_is_an_empty_list_not_an_error(name):
     with serving(name) as client:
-        answer = client.post("/", json={"image": encoded(np.full((*shape, 3), 180, np.uint8))})
-    assert (answer.status_code, answer.json()) == (200, [])
-    assert name == "pth-yolo-coralsegbanggai" or answer.headers[NOTE_HEADER]
+        for shape in [(1, 1), (1, 500), (64, 64), (300, 300)]:
+            answer = client.post("/", json={"image": encoded(np.full((*shape, 3), 180, np.uint8))})
+            assert (answer.status_code, answer.json()) == (200, [])
+            assert name == "pth-yolo-coralsegbanggai" or answer.headers[NOTE_HEADER]
 
 
 def test_a_fault_of_this_side_is_a_500_that_tells_no_secret_and_the_worker_lives_on(monkeypatch):
