@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse
 from PIL import Image, ImageOps
 
 from deploy.local.sandbox.changes import CHUNK
+from deploy.local.sandbox.chunks import chunk_of
 from deploy.local.sandbox.http import Caller, Problem, Sandbox, VndJson, body_of
 from deploy.local.sandbox.sources import NotThere
 from deploy.local.sandbox.store import Document
@@ -91,13 +92,16 @@ def media_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
 
     @api.get("/{collection}/{number}/data")
     def frame(collection: str, number: int, request: Request) -> Response:
-        """One picture: as uploaded, or (``quality=compressed``) as the JPEG that CVAT's pages show."""
+        """One picture, as uploaded or (``quality=compressed``) as the JPEG of CVAT's pages; or a zip of pictures."""
         caller = sandbox.caller(request)
         task = _task_of(caller, collection, number)
         query = request.query_params
-        if query.get("type") != "frame" or not query.get("number", "").isdigit():
-            raise Problem(400, {"detail": "the sandbox serves type=frame&number=N only"})
+        kind = query.get("type")
+        if kind not in ("frame", "chunk") or not query.get("number", "").isdigit():
+            raise Problem(400, {"detail": "the sandbox serves type=frame&number=N and type=chunk&number=N only"})
         index = int(query["number"])
+        if kind == "chunk":
+            return _chunk(sandbox, task, index, query.get("quality", ""), collection)
         if index >= len(task["frames"]):
             raise Problem(404, {"detail": f"the task has no frame {index}"})
         path = picture_path(sandbox, task, index)
@@ -115,6 +119,15 @@ def media_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
         return _jpeg(picture_path(sandbox, task, 0), 75, PREVIEW_PX)
 
     return api
+
+
+def _chunk(sandbox: Sandbox, task: Document, index: int, quality: str, collection: str) -> Response:
+    if collection != "tasks" or quality == "compressed":
+        raise Problem(400, {"detail": "the sandbox serves chunks of tasks in their original quality only"})
+    inside = range(len(task["frames"]))[index * CHUNK : (index + 1) * CHUNK]
+    if not inside:
+        raise Problem(404, {"detail": f"the task has no chunk {index}"})
+    return chunk_of([picture_path(sandbox, task, number) for number in inside])
 
 
 def picture_path(sandbox: Sandbox, task: Document, index: int) -> Path:
