@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from analytics.quality import CONFLICT_SCHEMA, compare_outlines, compare_skeletons, conflicts_table
+from analytics.quality import CONFLICT_SCHEMA, compare_batch, compare_skeletons, conflicts_table
 from assets.common.names import META_MANIFEST, TEAM_SCIENCE, Gate
 from assets.common.partitions import BATCHES
 from assets.common.stage import Done, Work, run_stage
@@ -67,7 +67,10 @@ def report_key(batch: str) -> str:
 def measure(tables: BatchTables, survey: SurveyConfig, batch: str) -> dict[str, Any]:
     """Figures of a batch by gate, and the table of conflicts under ``conflicts``."""
     taxa = load_taxonomy(survey.taxonomy).names
-    outlines = compare_outlines(tables.labels(CORALS.proposed, batch), tables.labels(CORALS.reviewed, batch), taxa)
+    usable = [row for row in tables.manifest(CORALS.reviewed, batch) if row.usable]
+    sizes = {row.image_id: (row.width or 0, row.height or 0) for row in usable}
+    proposed = [shape for shape in tables.labels(CORALS.proposed, batch) if shape.image_id in sizes]
+    outlines = compare_batch(proposed, tables.labels(CORALS.reviewed, batch), taxa, sizes)
     report: dict[str, Any] = {"batch": batch, "corals": outlines.to_json()}
     for gate in (CORNERS, LATTICE):
         report[gate.gate.value] = compare_skeletons(
