@@ -62,7 +62,8 @@ def pair(
     cost = np.ones((size, size))
     distance = 1 - known
     cost[:count_ds, :count_gt] = np.where(distance > 1 - threshold, 1.0, distance)
-    matches, mismatches = [], []
+    matches: list[tuple[int, int]] = []
+    mismatches: list[tuple[int, int]] = []
     for i, j in zip(*(axis.tolist() for axis in linear_sum_assignment(cost)), strict=True):
         if i < count_ds and j < count_gt and cost[i, j] < 1:
             (matches if ds_labels[i] == gt_labels[j] else mismatches).append((i, j))
