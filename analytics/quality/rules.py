@@ -12,6 +12,7 @@ from shapely.validation import explain_validity
 
 from analytics.geometry import outline_geometry
 from labels.schema import Kind, Shape
+from labels.survey_model import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Broken:
     """A rule that was broken. ``other_id``: the second shape, where it takes two; ``value``: how badly."""
 
     image_id: str
-    rule: str
+    rule: Rule
     shape_id: str
     other_id: str | None
     value: float
@@ -50,30 +51,30 @@ def broken_rules(
 
 
 def _alone(shape: Shape, width: int, height: int, bounds: RuleSettings) -> list[Broken]:
-    def broken(rule: str, value: float, text: str) -> Broken:
+    def broken(rule: Rule, value: float, text: str) -> Broken:
         return Broken(shape.image_id, rule, shape.shape_id, None, value, text)
 
     points = np.array(shape.points, float).reshape(-1, 2)
     if not np.isfinite(points).all():
-        return [broken("not a number", float("nan"), "has coordinates that are no numbers: draw it anew")]
+        return [broken(Rule.NOT_A_NUMBER, float("nan"), "has coordinates that are no numbers: draw it anew")]
     if len(points) < 3:
-        return [broken("tiny", 0.0, f"has {len(points)} points, an outline needs three: delete it or draw it anew")]
+        return [broken(Rule.TINY, 0.0, f"has {len(points)} points, an outline needs three: delete it or draw it anew")]
     found = []
     if len(points) > bounds.most_points:
-        found.append(broken("huge", len(points), f"has {len(points)} points: simplify it"))
+        found.append(broken(Rule.HUGE, len(points), f"has {len(points)} points: simplify it"))
     ring = Polygon(points)
     if not ring.is_valid:
-        found.append(broken("self-crossing", 1.0, f"crosses itself ({explain_validity(ring)})"))
+        found.append(broken(Rule.SELF_CROSSING, 1.0, f"crosses itself ({explain_validity(ring)})"))
     whole = outline_geometry(shape)
     area = float(whole.area)
     if area < bounds.least_area_px:
-        found.append(broken("tiny", area, f"covers {area:.1f} px"))
+        found.append(broken(Rule.TINY, area, f"covers {area:.1f} px"))
     roundness = 4 * np.pi * area / max(float(whole.length) ** 2, 1e-9)
     if area >= bounds.least_area_px and roundness < bounds.sliver_ratio:
-        found.append(broken("sliver", float(roundness), f"is a sliver (roundness {roundness:.3f})"))
+        found.append(broken(Rule.SLIVER, float(roundness), f"is a sliver (roundness {roundness:.3f})"))
     outside = area - float(whole.intersection(box(-0.5, -0.5, width - 0.5, height - 0.5)).area)
     if area and outside / area > 1e-3:
-        found.append(broken("out of frame", outside / area, f"lies out of the picture with {outside / area:.1%}"))
+        found.append(broken(Rule.OUT_OF_FRAME, outside / area, f"lies out of the picture with {outside / area:.1%}"))
     return found
 
 
@@ -92,8 +93,8 @@ def _together(outlines: Sequence[Shape], bounds: RuleSettings) -> list[Broken]:
         first, second = outlines[i], outlines[j]
         if union and common / union >= bounds.duplicate_iou:
             text = f"is drawn twice ({first.label} and {second.label})"
-            found.append(Broken(first.image_id, "duplicate", first.shape_id, second.shape_id, common / union, text))
+            found.append(Broken(first.image_id, Rule.DUPLICATE, first.shape_id, second.shape_id, common / union, text))
         elif least and common / least > bounds.overlap_share:
             text = f"overlaps a {second.label} by {common / least:.0%} of the smaller one"
-            found.append(Broken(first.image_id, "overlap", first.shape_id, second.shape_id, common / least, text))
+            found.append(Broken(first.image_id, Rule.OVERLAP, first.shape_id, second.shape_id, common / least, text))
     return found
