@@ -1,4 +1,4 @@
-"""``quality/report``: what reviewers changed in a batch's proposals at every gate, and whether it is fit for a release."""
+"""``quality/report``: what reviewers changed in a batch's proposals, and whether it is fit for a release."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.quality import (
-    CHANGE_SCHEMA,
-    CONFLICT_SCHEMA,
     BatchQuality,
     changes_table,
     compare_batch,
@@ -61,13 +59,7 @@ def quality_report(
     """Proposed against reviewed: outlines added, deleted, reshaped, relabelled; corners and nodes moved, in pixels."""
     batch = context.partition_key
     survey = surveys.of_batch(batch)
-    measured = measure(tables, survey, batch)
-    conflicts = conflicts_table(measured.outlines.conflicts, Gate.CORALS)
-    uri = tables.write_table(STAGE, batch, conflicts if conflicts.num_rows else CONFLICT_SCHEMA.empty_table())
-    changes = changes_table(measured.outlines.changes)
-    tables.write_table(CHANGES, batch, changes if changes.num_rows else CHANGE_SCHEMA.empty_table())
-    tables.store.put(page_key(batch), batch_report(page_of(tables, survey, batch, measured)))
-    tables.store.put(report_key(batch), json.dumps(measured.figures, indent=1, sort_keys=True).encode())
+    measured = write_report(tables, survey, batch)
     works = [Work(row) for row in measured.rows if row.usable]
     result = run_stage(tables, STAGE, batch, works, lambda work: Done(), code_version=CODE_VERSION)
     corals = measured.figures["corals"]
@@ -82,7 +74,6 @@ def quality_report(
             "node_rms_px": dg.MetadataValue.float(measured.figures["lattice"]["rms_px"]),
             "changes": dg.MetadataValue.md(_changes(measured.figures)),
             "report": dg.MetadataValue.path(tables.store.uri(page_key(batch))),
-            "conflicts": dg.MetadataValue.path(uri),
             META_MANIFEST: dg.MetadataValue.path(result.manifest_uri),
         }
     )
@@ -108,6 +99,16 @@ def fit_for_release(
 def report_key(batch: str) -> str:
     """Where the figures of a batch lie in the store."""
     return f"tables/{STAGE}/{batch}.json"
+
+
+def unfit_batches(tables: BatchTables, batches: Sequence[str]) -> dict[str, list[str]]:
+    """Batches below their survey's thresholds, with the reasons.
+
+    Raises:
+        MissingObjectError: the quality of a batch has not been measured.
+    """
+    found = {batch: json.loads(tables.store.get(report_key(batch))).get("reasons", []) for batch in batches}
+    return {batch: reasons for batch, reasons in found.items() if reasons}
 
 
 def page_key(batch: str) -> str:
@@ -154,6 +155,16 @@ def measure(tables: BatchTables, survey: SurveyConfig, batch: str) -> Measured:
             tables.labels(gate.proposed, batch), tables.labels(gate.reviewed, batch)
         )
     return Measured(figures, outlines, broken, rows, proposed, reviewed)
+
+
+def write_report(tables: BatchTables, survey: SurveyConfig, batch: str) -> Measured:
+    """Measure a batch and write its conflicts, changes, figures and the page for people."""
+    measured = measure(tables, survey, batch)
+    tables.write_table(STAGE, batch, conflicts_table(measured.outlines.conflicts, Gate.CORALS))
+    tables.write_table(CHANGES, batch, changes_table(measured.outlines.changes))
+    tables.store.put(page_key(batch), batch_report(page_of(tables, survey, batch, measured)))
+    tables.store.put(report_key(batch), json.dumps(measured.figures, indent=1, sort_keys=True).encode())
+    return measured
 
 
 def page_of(tables: BatchTables, survey: SurveyConfig, batch: str, measured: Measured) -> BatchReport:
