@@ -98,16 +98,23 @@ def cover_error(
     Shares of the picture (0..1) per picture, averaged over all pictures. Masks are painted over each other, so ground
     under two outlines of one label counts once.
     """
-    mine, theirs = _grouped(proposed), _grouped(reviewed)
-    errors: dict[str, list[float]] = defaultdict(list)
+    return {
+        label: {"bias": float(np.mean(values)), "mean_absolute": float(np.mean(np.abs(values)))}
+        for label, values in cover_differences(proposed, reviewed, labels, sizes).items()
+    }
+
+
+def cover_differences(
+    one: Iterable[Shape], other: Iterable[Shape], labels: Sequence[str], sizes: Mapping[str, tuple[int, int]]
+) -> dict[str, list[float]]:
+    """By label, cover of the one side minus cover of the other, a value per picture (share of the picture)."""
+    mine, theirs = _grouped(one), _grouped(other)
+    differences: dict[str, list[float]] = defaultdict(list)
     for image_id, size in sizes.items():
         for label in labels:
             shares = [_share([s for s in side[image_id] if s.label == label], size) for side in (mine, theirs)]
-            errors[label].append(shares[0] - shares[1])
-    return {
-        label: {"bias": float(np.mean(values)), "mean_absolute": float(np.mean(np.abs(values)))}
-        for label, values in errors.items()
-    }
+            differences[label].append(shares[0] - shares[1])
+    return differences
 
 
 def _share(shapes: Sequence[Shape], size: tuple[int, int]) -> float:
