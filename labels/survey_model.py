@@ -21,6 +21,19 @@ class Workflow(StrEnum):
     ONE_STAGE = "one_stage"
 
 
+class Rule(StrEnum):
+    """What outlines should not do; see ``analytics.quality.rules``."""
+
+    NOT_A_NUMBER = "not a number"
+    DUPLICATE = "duplicate"
+    OVERLAP = "overlap"
+    SELF_CROSSING = "self-crossing"
+    SLIVER = "sliver"
+    TINY = "tiny"
+    OUT_OF_FRAME = "out of frame"
+    HUGE = "huge"
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -151,6 +164,25 @@ class Cvat(_Part):
     )
 
 
+class Quality(_Part):
+    """What a batch must reach before it can enter a release."""
+
+    max_failed_share: float = Field(
+        0.2, ge=0, le=1, description="Largest share of a batch's pictures that may end without labels (0 to 1)."
+    )
+    forbidden: list[Rule] = Field(
+        default_factory=lambda: [Rule.NOT_A_NUMBER, Rule.DUPLICATE],
+        description="Rules that no reviewed outline may break: 'not a number', 'duplicate', 'overlap', "
+        "'self-crossing', 'sliver', 'tiny', 'out of frame', 'huge'.",
+    )
+    min_accuracy: float | None = Field(
+        None, ge=0, le=1, description="Least accuracy against the ground-truth job, where there is one; empty = any."
+    )
+    min_mean_iou: float | None = Field(
+        None, ge=0, le=1, description="Least mean IoU against the ground-truth job, where there is one; empty = any."
+    )
+
+
 class Names(_Part):
     """How site, year and quadrat are read from file names."""
 
@@ -190,6 +222,9 @@ class SurveyConfig(_Part):
     removal: Removal = Field(default_factory=Removal, description="How the strings are taken out.")
     gates: Gates = Field(default_factory=Gates, description="The points where people may review.")
     cvat: Cvat = Field(default_factory=Cvat, description="How the work appears in CVAT.")
+    quality: Quality = Field(
+        default_factory=Quality, description="What a batch must reach before it can enter a release."
+    )
     names: Names = Field(default_factory=Names, description="How file names are read.")
     license: Text = Field("CC-BY-4.0", description="Licence of the published data, as an SPDX identifier.")
     citation: str | None = Field(
