@@ -19,9 +19,9 @@ from sqlalchemy.engine import Connection, Engine
 from resources.inbox.engine import make_engine, make_tables
 from resources.inbox.interpret import JobState, as_id, dedupe_key, interpret, task_and_job
 from resources.inbox.jobs import (
-    GROUND_TRUTH,
     as_cvat,
     finished,
+    holds_up,
     is_done,
     jobs_of,
     remember,
@@ -133,24 +133,36 @@ class Inbox:
         url: str | None,
         jobs: Sequence[JobState],
         done_at: str = "annotation",
+        *,
+        truth_needed: bool = False,
     ) -> None:
         """Say what is waited for. A gate that needs nobody is finished at once, by the same way as every other.
 
-        ``done_at``: the stage of CVAT in which a job must be completed to count as done.
+        Args:
+            batch: key of the batch.
+            gate: where people are asked.
+            task_id: the task in CVAT; ``None`` where no picture needs a person.
+            url: its address.
+            jobs: its jobs, as they are now.
+            done_at: the stage of CVAT in which a job must be completed to count as done.
+            truth_needed: whether the ground-truth job is waited for, too.
         """
         with self.engine.begin() as connection:
             _alone(connection)
             mine = sa.and_(reviews.c.batch == batch, reviews.c.gate == gate)
+            told = (task_id, done_at, truth_needed)
             existing = connection.execute(sa.select(reviews).where(mine)).first()
             if existing is None:
-                values = {"batch": batch, "gate": gate, "task_id": task_id, "url": url, "state": "open"}
-                connection.execute(reviews.insert().values(**values, done_at=done_at, created_at=datetime.now(UTC)))
-            elif existing.task_id != task_id or task_id is None or existing.done_at != done_at:
+                values: dict[str, Any] = {"batch": batch, "gate": gate, "task_id": task_id, "url": url, "state": "open"}
+                values |= {"done_at": done_at, "truth_needed": truth_needed}
+                connection.execute(reviews.insert().values(**values, created_at=datetime.now(UTC)))
+            elif task_id is None or (existing.task_id, existing.done_at, existing.truth_needed) != told:
                 change = {"task_id": task_id, "url": url, "state": "open", "done_at": done_at}
+                change |= {"truth_needed": truth_needed}
                 connection.execute(sa.update(reviews).where(mine).values(**change))
             for job in jobs:
                 remember(connection, job)
-        people = [job for job in jobs if job.type != GROUND_TRUTH]
+        people = [job for job in jobs if holds_up(job, truth_needed)]
         if task_id is None:
             # A retried run finds the row of its first try; a rerun after the collection is a completion of its own.
             self._tell_passed(batch, gate, None, f"nobody needed, after run {existing.run_id if existing else None}")
@@ -231,7 +243,7 @@ class Inbox:
         """All reviews, oldest first."""
         with self.engine.connect() as connection:
             rows = connection.execute(sa.select(reviews).order_by(reviews.c.id)).all()
-            return [status_of(row, jobs_of(connection, row.task_id)) for row in rows]
+            return [status_of(row, jobs_of(connection, row)) for row in rows]
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Number of rows by (source, state)."""
