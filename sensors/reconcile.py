@@ -69,8 +69,8 @@ def reconcile(cvat: CvatClient, inbox: Inbox, receiver_url: str = "", grace: tim
     until = datetime.now(UTC) - grace  # taken before anything is read: what is read later is younger still
     sent, undelivered = _read_deliveries(cvat, inbox, receiver_url, until, problems) if receiver_url else (0, 0)
     tasks = healed = 0
-    for review in inbox.reviews():
-        if review.task_id is None or review.state != "open":
+    for review in inbox.reviews("open"):
+        if review.task_id is None:
             continue
         tasks += 1
         try:
@@ -128,15 +128,14 @@ def _settled(jobs: Sequence[JobState], until: datetime) -> list[JobState]:
 
 def _read_changed_jobs(cvat: CvatClient, inbox: Inbox, until: datetime) -> int:
     """Jobs of reviews that were collected long ago may have been reopened: read all that have changed."""
-    ours = {review.task_id for review in inbox.reviews() if review.task_id is not None}
     known = inbox.watermark(JOBS_READ)
-    if not ours:
-        return 0
     since = datetime.fromisoformat(known) - OVERLAP if known else datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-    jobs = _settled([job for job in cvat.jobs_since(since) if job.task_id in ours], until)
+    changed = _settled(cvat.jobs_since(since), until)
+    ours = inbox.known_tasks({job.task_id for job in changed})
+    jobs = [job for job in changed if job.task_id in ours]
     healed = inbox.apply_job_states(jobs, source="reconcile")
-    if jobs:
-        inbox.set_watermark(JOBS_READ, _newest(jobs).isoformat())
+    if changed:
+        inbox.set_watermark(JOBS_READ, _newest(changed).isoformat())
     return healed
 
 

@@ -49,7 +49,10 @@ def remember(connection: Connection, job: JobState, *, state_changed: bool = Fal
             return "the state of the job did not change"
         connection.execute(sa.update(review_jobs).where(mine).values(**values))
     if not is_done(job, done_at):
-        connection.execute(sa.update(reviews).where(reviews.c.task_id == job.task_id).values(state="open"))
+        reopened = sa.update(reviews).where(reviews.c.task_id == job.task_id)
+        if job.type == GROUND_TRUTH:  # as in holds_up
+            reopened = reopened.where(reviews.c.truth_needed)
+        connection.execute(reopened.values(state="open"))
     return None
 
 

@@ -45,6 +45,8 @@ reviews = sa.Table(
     sa.Column("truth_needed", sa.Boolean, nullable=False, server_default=sa.false()),  # honeypots
     sa.UniqueConstraint("batch", "gate"),
 )
+sa.Index("reviews_state", reviews.c.state, reviews.c.id)
+sa.Index("reviews_task", reviews.c.task_id)
 
 watermarks = sa.Table(
     "watermarks",

@@ -13,6 +13,7 @@ from resources.inbox import Delivery, Inbox
 from sensors.receiver.app import ReceiverSettings, create_app
 from sensors.reconcile import reconcile
 from tests.contract.server import ADMIN, PASSWORD, SandboxProcess, free_port, wait_until
+from tests.resources.inbox_history import collected_before, work_of
 from tests.resources.test_cvat import LABELS, nothing, pictures
 
 EVENTS = ("create:job", "update:job", "update:task", "delete:task")
@@ -155,7 +156,7 @@ def test_an_event_on_its_way_is_not_lost_and_acts_once_when_it_comes(house):
     house.work(job, "in progress")
     house.sent("in progress")
     house.reconcile()  # what was sent before anybody listened
-    house.cvat.session.request("POST", "/sandbox/faults", {"delay_s": 1.5})
+    house.cvat.session.request("POST", "/sandbox/faults", {"delay_s": 4})
     with listening(house):
         house.work(job, "completed")
         assert house.reconcile(grace_s=30).lost == 0
@@ -185,6 +186,23 @@ def test_a_delivery_too_young_to_be_judged_is_read_the_next_time(house):
     assert (house.reconcile(grace_s=30).deliveries, house.collect()) == (0, [])
     assert house.reconcile().undelivered > 0
     assert house.collect() == ["reef.0001"]
+
+
+@pytest.mark.parametrize("house", ["2.54"], indirect=True)
+def test_collected_reviews_cost_a_reconciliation_nothing(house):
+    house.lose_events()
+    open_job = house.task("reef.9999")
+    house.reconcile()
+    calls = house.cvat.calls
+    first = work_of(house.inbox, house.reconcile)
+    asked = house.cvat.calls - calls
+    collected_before(house.inbox, 3000)
+    second = work_of(house.inbox, house.reconcile)
+    assert house.cvat.calls - calls == 2 * asked
+    assert second < 1.5 * first
+    house.work(open_job, "completed")
+    house.reconcile()
+    assert house.collect() == ["reef.9999"]
 
 
 def test_from_a_cvat_that_does_not_answer_nothing_is_concluded(house, monkeypatch):
