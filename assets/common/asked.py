@@ -24,7 +24,8 @@ from resources.inbox.letters import asked_models
 
 logger = logging.getLogger("reefline.asked")
 
-CORAL_TASK = "coral-segmentation"
+CORAL_TASKS = "coral-"
+"""How the tasks of models that propose corals begin."""
 
 
 def with_asked_model(
@@ -58,7 +59,7 @@ def _problem(name: str, survey: SurveyConfig, models: ModelRegistry) -> str | No
         card: ModelCard = models.card(name)
     except ModelError as error:
         return str(error)
-    if card.task != CORAL_TASK:
+    if not card.task.startswith(CORAL_TASKS):
         return f"{card.name}@{card.version} is for {card.task}"
     unknown = sorted(set(card.labels) - {taxon.name for taxon in load_taxonomy(survey.taxonomy).taxa})
     return f"{card.name}@{card.version} proposes {', '.join(unknown)}, unknown to the taxonomy" if unknown else None

@@ -21,7 +21,7 @@ def registry(tmp_path):
     [card] = yaml.safe_load((MODELS / "models.yaml").read_text())["models"]
     others = [
         {"name": "pth-yolo-coralsegv4"},
-        {"name": "pth-yolo-gridpose", "task": "lattice-nodes"},
+        {"name": "pth-yolo-gridpose", "task": "lattice"},
         {"name": "foreign", "labels": ["Gorgonia"]},
     ]
     (tmp_path / "models.yaml").write_text(yaml.safe_dump({"models": [card, *({**card, **more} for more in others)]}))
@@ -72,7 +72,7 @@ def test_the_models_of_other_gates_do_not_propose_corals(inbox, registry):
     ("name", "why"),
     [
         ("pth-yolo-coralsegbanggai", "no model 'pth-yolo-coralsegbanggai' in the registry"),
-        ("pth-yolo-gridpose", "is for lattice-nodes"),
+        ("pth-yolo-gridpose", "is for lattice"),
         ("foreign", "proposes Gorgonia"),
     ],
 )
