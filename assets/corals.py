@@ -10,6 +10,7 @@ import dagster as dg
 import numpy as np
 
 from assets.clean import STAGE as CLEAN
+from assets.common.asked import with_asked_model
 from assets.common.gate import GateSpec
 from assets.common.gate_assets import gate_assets, gate_checks
 from assets.common.metadata import stage_result
@@ -24,6 +25,7 @@ from labels.manifest import ManifestRow
 from labels.schema import Kind, Shape
 from labels.survey import SurveyConfig
 from labels.taxonomy import load_taxonomy
+from resources.inbox import Inbox
 from resources.settings import Settings
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
@@ -48,14 +50,19 @@ def corals_proposed(
     surveys: dg.ResourceParam[SurveyCatalog],
     models: dg.ResourceParam[ModelRegistry],
     settings: dg.ResourceParam[Settings],
+    inbox: dg.ResourceParam[Inbox],
 ) -> dg.MaterializeResult:
-    """Coral outlines proposed by the survey's model, each with taxon, score and the model's hash."""
+    """Coral outlines proposed by the survey's model, each with taxon, score and the model's hash.
+
+    A QUADRATSEG webhook may name another model for the batch (``assets.common.asked``).
+    """
     batch = context.partition_key
-    survey = surveys.of_batch(batch)
+    survey, said = with_asked_model(surveys.of_batch(batch), batch, inbox, models)
     result = propose(tables, survey, batch, models, settings.worker_threads)
     counts: dict[str, int | float | str] = {
         "colonies": len(result.shapes),
         "model": models.reference(survey.models.corals),
+        **said,
     }
     return stage_result(result, tables, counts, colors=_colors(survey))
 

@@ -140,6 +140,17 @@ class GroundTruth(_Part):
     )
 
 
+class Honeypots(_Part):
+    """Pictures that are drawn once as ground truth and hidden among the pictures of every job, to measure people."""
+
+    pool_share: float = Field(
+        0.05, gt=0, lt=1, description="Share of a task's pictures that make the pool (above 0, under 1), at least one."
+    )
+    per_job: int = Field(
+        2, ge=1, le=100, description="Pictures of the pool hidden in every job, in addition to its job_size own ones."
+    )
+
+
 class Cvat(_Part):
     """How the work appears in CVAT."""
 
@@ -161,6 +172,11 @@ class Cvat(_Part):
     )
     ground_truth: GroundTruth | None = Field(
         None, description="A ground-truth job in every task of the coral gate; empty = none."
+    )
+    honeypots: Honeypots | None = Field(
+        None,
+        description="Instead of ground_truth: a pool of pictures that a ground-truth job labels, shown to annotators "
+        "among their own; needs job_size. A batch waits for the ground-truth job. Empty = none.",
     )
 
 

@@ -1,5 +1,6 @@
 """Jobs: one from each gate to the next, the release, and the housekeeping jobs. One process each (``in_process``)."""
 
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -70,7 +71,8 @@ def compare_with_cvat(
     settings: dg.ResourceParam[Settings],
 ) -> None:
     """One comparison; its figures are the op's metadata. ``lost_events`` came by no webhook, all of them are healed."""
-    found = reconcile(cvat, inbox, settings.receiver_url)
+    grace = timedelta(seconds=settings.reconcile_grace_s)
+    found = reconcile(cvat, inbox, settings.receiver_url, grace)
     for problem in found.problems:
         context.log.warning(problem)
     context.add_output_metadata(

@@ -57,8 +57,13 @@ def media_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
         caller = sandbox.caller(request)
         body = await body_of(request)
         task = _task_of(caller, collection, number)
+        deleted = body.get("deleted_frames") or []
         with store.transaction():
-            caller.changes.patch_meta(task, body.get("deleted_frames") or [])
+            if collection == "jobs" and caller.need("job", number)["type"] == "ground_truth":
+                caller.changes.disable_frames(task, deleted)
+            else:
+                _may_delete(task, deleted)
+                caller.changes.patch_meta(task, deleted)
         return VndJson(_meta(caller, collection, number))
 
     @api.head("/tasks/{number}/data/{upload_id}")
@@ -160,12 +165,22 @@ def _task_of(caller: Caller, collection: str, number: int) -> Document:
     return task
 
 
+def _may_delete(task: Document, deleted: list[int]) -> None:
+    """Pool frames of a task with honeypots are only deleted in its ground-truth job."""
+    pool = set(task.get("pool_frames") or [])
+    if pool & set(deleted) - set(task["deleted_frames"]):
+        raise Problem(400, ["GT frames can only be deleted and restored via the GT job's data/meta endpoint"])
+
+
 def _meta(caller: Caller, collection: str, number: int) -> dict[str, Any]:
     task = _task_of(caller, collection, number)
     start, stop, chosen = 0, len(task["frames"]) - 1, None
+    deleted = set(task["deleted_frames"])
     if collection == "jobs":
         job = caller.need("job", number)
         start, stop, chosen = job["start_frame"], job["stop_frame"], job.get("frames")
+        if job["type"] == "ground_truth":
+            deleted |= set(task.get("disabled_frames") or [])
     frames = []
     for index, frame in enumerate(task["frames"][start : stop + 1], start):
         # CVAT does not tell the names of frames that are not in a ground-truth job.
@@ -182,7 +197,7 @@ def _meta(caller: Caller, collection: str, number: int) -> dict[str, Any]:
         "stop_frame": stop,
         "frame_filter": "",
         "frames": frames,
-        "deleted_frames": [f for f in task["deleted_frames"] if start <= f <= stop],
+        "deleted_frames": sorted(f for f in deleted if start <= f <= stop and (chosen is None or f in chosen)),
         "included_frames": chosen,
         **source,
     }
