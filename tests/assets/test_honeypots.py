@@ -9,9 +9,10 @@ from PIL import Image
 
 from assets.common.collect import collect_review
 from assets.common.gate import GateNotReadyError, create_review, task_name
-from assets.common.stage import Done, Work, run_stage
+from assets.common.stage import Done, Work, run_stage, shapes_by_image
 from assets.common.truth import honeypots_stage, truth_stage
 from assets.corals import GATE as SPEC
+from assets.quality import answers_and_truth
 from assets.raw import ingest
 from labels.manifest import Status
 from labels.schema import Kind, Shape, Source
@@ -214,6 +215,11 @@ def test_pool_pictures_get_the_labels_of_the_ground_truth_and_the_copies_are_kep
     # The picture on whose placeholder nothing is left is an answer, too.
     asked = Counter(seen["job"] for image_id in pool for seen in rows[image_id].extra["truth"]["honeypots"])
     assert asked == {first.job_id: 1, second.job_id: 1}
+    # Quality holds each annotator's copy against the truth of its picture.
+    answers, said = answers_and_truth(bench.tables, bench.batch, list(result.rows), shapes_by_image(labels))
+    assert sorted((a.job, len(a.shapes)) for a in answers) == [(first.job_id, 1), (second.job_id, 0)]
+    assert said.keys() == pool.keys()
+    assert {s.label for shapes in said.values() for s in shapes} == {"Acropora"}
     again = bench.collect().result
     assert (again.redone, again.rows) == (0, result.rows)
 
