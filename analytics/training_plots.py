@@ -8,7 +8,11 @@ from io import BytesIO
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-_PANELS = (("losses in training", "train/"), ("losses on pictures kept aside", "val/"), ("masks kept aside", "metrics/"))
+_PANELS = (
+    ("losses in training", "train/"),
+    ("losses on pictures kept aside", "val/"),
+    ("masks kept aside", "metrics/"),
+)
 
 
 def training_plot(curves: Mapping[str, Sequence[float]]) -> bytes:

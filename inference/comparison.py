@@ -166,7 +166,7 @@ def compare(
     }
     if "champion" in values:
         values["difference"] = values["candidate"] - values["champion"]
-    per_taxon = {
+    per_taxon: dict[str, dict[str, Any]] = {
         taxon: {
             "colonies": sum(score.truths.get(taxon, 0) for score in candidate),
             **{model: _intervals(table[i]) for model, table in values.items()},

@@ -36,10 +36,10 @@ def _taxon_and_core_maps(models: ModelRegistry, name: str, threads: int) -> Pred
 
 
 def _yolo_instances(models: ModelRegistry, name: str, threads: int) -> Predictor:
-    from inference.training.yolo_predictor import yolo_predictor
+    from inference.training.yolo_predictor import YoloPredictor
 
     card = models.card(name)
-    return yolo_predictor(card, models.weights(card))
+    return YoloPredictor(card, models.weights(card))
 
 
 PREDICTORS: Final[Mapping[str, Callable[[ModelRegistry, str, int], Predictor]]] = {

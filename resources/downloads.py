@@ -105,7 +105,7 @@ class Downloader:
         inside = sorted(address for address in found if not self.allowed(address))
         if inside or not found:
             raise DownloadError(
-                f"{host} leads into the own network ({', '.join(inside)}): download the file by hand and add it as a file"
+                f"{host} leads into the own network ({', '.join(inside)}): download by hand and add the file"
             )
         return sorted(found, key=lambda address: ":" in address)[0]
 

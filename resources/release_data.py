@@ -68,11 +68,15 @@ def read_release(store: ObjectStore, name: str) -> ReleaseData:
         sums = store.get(release_key(name, CHECKSUMS))
         files = {path: store.get(release_key(name, path)) for path in (_IMAGES, _LABELS, _CLASSES)}
     except MissingObjectError as error:
-        raise ReleaseError(f"release {name!r} has not been made: ask for it with 'reefline release' ({error})") from error
-    stated = dict(reversed(line.split("  ", 1)) for line in sums.decode().splitlines())
+        raise ReleaseError(
+            f"release {name!r} has not been made: ask for it with 'reefline release' ({error})"
+        ) from error
+    stated = {path: digest for digest, _, path in (line.partition("  ") for line in sums.decode().splitlines())}
     changed = [path for path, data in files.items() if hashlib.sha256(data).hexdigest() != stated.get(path)]
     if changed or record["content_sha256"] != hashlib.sha256(sums).hexdigest():
-        raise ReleaseError(f"release {name!r}: {', '.join(changed) or CHECKSUMS} has changed since it was made: restore it")
+        raise ReleaseError(
+            f"release {name!r}: {', '.join(changed) or CHECKSUMS} has changed since it was made: restore it"
+        )
     images = bytes_to_table(files[_IMAGES], origin=_IMAGES).to_pylist()
     shapes = table_to_shapes(bytes_to_table(files[_LABELS], origin=_LABELS))
     categories = sorted(json.loads(files[_CLASSES])["categories"], key=lambda category: category["id"])

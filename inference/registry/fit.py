@@ -31,8 +31,8 @@ def class_map(card: ModelCard, taxonomy: str | Taxonomy) -> dict[str, str | None
     unknown = sorted(label for label, taxon in mapped.items() if taxon is not None and taxon not in target.names)
     if unknown:
         raise ModelError(
-            f"model {card.versioned} proposes {', '.join(unknown)}, unknown to taxonomy {target.name!r}: choose another "
-            "model or taxonomy in the survey file, or name the model's own taxonomy as 'crosswalk' in its card"
+            f"model {card.versioned} proposes {', '.join(unknown)}, unknown to taxonomy {target.name!r}: choose "
+            "another model or taxonomy in the survey file, or name the model's own taxonomy as 'crosswalk' in its card"
         )
     return mapped
 

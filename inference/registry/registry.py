@@ -99,7 +99,9 @@ class ModelRegistry:
 
     def _read(self, card: ModelCard) -> bytes:
         if card.remote:
-            raise ModelError(f"weights of {card.reference} lie at {card.file}: only an installation's registry gets them")
+            raise ModelError(
+                f"weights of {card.reference} lie at {card.file}: only an installation's registry gets them"
+            )
         return read_beside(self.folder, card)
 
 

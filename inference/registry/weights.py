@@ -110,7 +110,9 @@ def _archive(data: bytes, what: str) -> Weights:
                 return Weights(WeightsFormat.PICKLE)
             foreign = [name for member in pickles for name in _foreign_names(archive.read(member), what)]
     except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-        raise ModelError(f"the weights of {what} are a damaged or cut-off archive: {error}; get the file anew") from error
+        raise ModelError(
+            f"the weights of {what} are a damaged or cut-off archive: {error}; get the file anew"
+        ) from error
     if foreign:
         return Weights(WeightsFormat.PICKLE, tuple(dict.fromkeys(foreign)))
     return Weights(WeightsFormat.TENSORS if pickles else WeightsFormat.OTHER)
@@ -126,7 +128,9 @@ def _foreign_names(data: bytes, what: str) -> tuple[str, ...]:
             elif code.name in _NAMES_A_THING and not _HARMLESS.fullmatch(str(argument)):
                 found.append(str(argument).replace(" ", "."))
     except (ValueError, EOFError, struct.error, IndexError) as error:
-        raise ModelError(f"the weights of {what} are a damaged or cut-off pickle: {error}; get the file anew") from error
+        raise ModelError(
+            f"the weights of {what} are a damaged or cut-off pickle: {error}; get the file anew"
+        ) from error
     return tuple(dict.fromkeys(found))
 
 

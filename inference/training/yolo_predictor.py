@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,32 +18,35 @@ MIN_SCORE = 0.05
 MIN_AREA_SHARE = 1.5e-4
 
 
-def yolo_predictor(card: ModelCard, weights: bytes) -> Callable[[NDArray[np.uint8]], list[Instance]]:
-    """The predictor of a YOLO-seg model in ONNX.
+class YoloPredictor:
+    """A YOLO-seg model in ONNX: a clean picture, uint8 RGB ``(H, W, 3)``, to its colonies, best first."""
 
-    Raises:
-        MissingExtraError: torch or ultralytics is not installed.
-    """
-    yolo = yolo_class()
-    folder = tempfile.TemporaryDirectory(prefix="reefline-")
-    path = Path(folder.name) / "model.onnx"
-    path.write_bytes(weights)
-    model = yolo(str(path), task="segment")
+    def __init__(self, card: ModelCard, weights: bytes) -> None:
+        """Open the model.
 
-    def predict(image: NDArray[np.uint8]) -> list[Instance]:
+        Raises:
+            MissingExtraError: torch or ultralytics is not installed.
+        """
+        yolo = yolo_class()
+        self.card = card
+        self._folder = tempfile.TemporaryDirectory(prefix="reefline-")  # ultralytics opens files only
+        path = Path(self._folder.name) / "model.onnx"
+        path.write_bytes(weights)
+        self._model = yolo(str(path), task="segment")
+
+    def __call__(self, image: NDArray[np.uint8]) -> list[Instance]:
+        """The colonies of a picture, in its pixels."""
         bgr = np.ascontiguousarray(image[..., ::-1])
-        found = model.predict(
-            bgr, imgsz=card.input_px, conf=MIN_SCORE, retina_masks=True, device="cpu", verbose=False, save=False
+        side = self.card.input_px
+        found = self._model.predict(
+            bgr, imgsz=side, conf=MIN_SCORE, retina_masks=True, device="cpu", verbose=False, save=False
         )[0]
-        assert folder.name  # the file lives as long as the predictor
         if found.masks is None:
             return []
         least = MIN_AREA_SHARE * image.shape[0] * image.shape[1]
         instances = []
         for mask, box in zip(found.masks.data.numpy(), found.boxes, strict=True):
             for outline in mask_to_polygons((mask > 0).astype(np.uint8), min_area_px=least)[:1]:
-                label = card.labels[int(box.cls)]
+                label = self.card.labels[int(box.cls)]
                 instances.append(Instance(label, outline.ring, list(outline.holes), float(box.conf)))
         return sorted(instances, key=lambda instance: -instance.score)
-
-    return predict
