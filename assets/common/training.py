@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,9 @@ def train_candidate(
         crosswalk=release.taxonomy or None,
         options={"recipe": recipe.model_dump(), "release_sha256": release.content_sha256},
     )
-    return Candidate(models.add(card, folder, who, f"trained on release {release.name}"), trained, dataset)
+    kept = models.add(card, folder, who, f"trained on release {release.name}")
+    shutil.rmtree(folder, ignore_errors=True)  # pictures and checkpoints have done their work
+    return Candidate(kept, trained, dataset)
 
 
 def candidate_of(models: InstalledModels, release: str, name: str = "") -> ModelCard:

@@ -1,6 +1,6 @@
 """The retraining loop on painted quadrats: train, compare on frozen ground, promote by rule, roll back."""
 
-import os
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -12,6 +12,7 @@ import pytest
 from assets import models as retraining
 from assets.common import evaluation
 from assets.common.evaluation import evaluate, outlines, promote_by_rule, report_table
+from assets.common.pictures import decode_rgb
 from assets.common.training import candidate_of
 from inference.registry import MODELS, ModelError, ModelRegistry
 from inference.segmentation import Instance
@@ -54,10 +55,19 @@ def metadata(result, step):
 TINY = {"name": "demo-corals", "recipe": "coral-instances-tiny", "epochs": 1, "image_px": 96}
 
 
-@pytest.mark.torch
-def test_a_candidate_is_trained_compared_promoted_and_rolled_back(models, tmp_path):
-    pytest.importorskip("torch", reason="needs the torch extra: make test-torch")
+@pytest.fixture
+def one_thread():
+    """torch on one thread: on a busy machine more of them wait for each other."""
+    torch = pytest.importorskip("torch", reason="needs the torch extra: make test-torch")
     pytest.importorskip("onnx", reason="needs the torch extra: make test-torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.torch
+def test_a_candidate_is_trained_compared_promoted_and_rolled_back(models, tmp_path, one_thread):
     config = {"models__candidate": {"config": TINY}}
     result = run(models, tmp_path, config)
 
@@ -98,9 +108,7 @@ train(folder / "training", folder / "dataset" / "data.yaml", load_recipe("coral-
 
 
 @pytest.mark.torch
-def test_a_killed_training_goes_on_where_it_was(models, tmp_path):
-    pytest.importorskip("torch", reason="needs the torch extra: make test-torch")
-    pytest.importorskip("onnx", reason="needs the torch extra: make test-torch")
+def test_a_killed_training_goes_on_where_it_was(models, tmp_path, one_thread):
     from assets.common.pictures import decode_rgb
     from inference.training.recipe import load_recipe
     from inference.training.yolo import train
@@ -152,34 +160,23 @@ def test_a_recipe_that_is_wrong_fails_in_one_line(models, tmp_path):
     assert "image_px: Input should be a multiple of 32" in failure.event_specific_data.user_failure_data.description
 
 
-def perfect(release, share=1.0):
-    """A predictor that knows the truth of the release's pictures, or a share of the colonies."""
-    by_bytes = {}
-
-    def predict(image):
-        found = by_bytes[image.tobytes()]
-        return [Instance(label, ring, holes, 0.9) for label, ring, holes in found[: round(len(found) * share)]]
-
-    return by_bytes, predict
-
-
 @pytest.fixture
 def seeing(models, monkeypatch):
     """Predictors that see a stated share of the truth, by version; the registry, pictures and rule are real."""
     release, shares = read_release(models.store, NAME), {}
+    known = {decode_rgb(models.store.get(p.uri), p.uri).tobytes(): outlines(p) for p in release.pictures}
 
     def opened(_models, name, _threads):
-        by_bytes, predict = perfect(release, shares[name])
-        for picture in release.pictures:
-            image = evaluation.decode_rgb(models.store.get(picture.uri), picture.uri)
-            by_bytes[image.tobytes()] = outlines(picture)
+        def predict(image):
+            found = known[image.tobytes()]
+            return [Instance(label, ring, holes, 0.9) for label, ring, holes in found[: round(len(found) * share)]]
+
+        share = shares[name]
         return predict
 
     monkeypatch.setattr(evaluation, "open_predictor", opened)
 
     def add(version, share, name="demo-corals"):
-        import dataclasses
-
         shares[f"{name}@{version}"] = share
         if (name, version) != (SHIPPED.name, SHIPPED.version):
             models.add(dataclasses.replace(SHIPPED, name=name, version=version), MODELS, "ana")
@@ -207,6 +204,25 @@ def test_only_a_model_that_is_better_on_the_frozen_pictures_is_promoted(models, 
     assert models.promoted("demo-corals") == "3"
 
 
+def test_being_better_than_another_name_does_not_get_past_the_promoted_version(models, seeing):
+    release, add = seeing
+    for version, share in (("1", 1.0), ("2", 0.75)):
+        add(version, share, "reef-corals")
+    models.promote("reef-corals@1", "ana", "the first", forced=True)
+    assert evaluate(models, release, "reef-corals@2", "demo-corals@2")["better"]
+    with pytest.raises(ModelError, match=r"promoted is reef-corals@1#"):
+        promote_by_rule(models, "reef-corals@2", "ana")
+
+
+def test_a_promotion_by_rule_gives_way_to_one_that_came_between(models, seeing):
+    _, add = seeing
+    add("3", 1.0)
+    add("4", 1.0)
+    models.promote("demo-corals@4", "ben", "first", over="2")
+    with pytest.raises(ModelError, match=r"demo-corals@4 has been promoted meanwhile"):
+        models.promote("demo-corals@3", "ana", "better than 2", over="2")
+
+
 def test_the_first_version_of_a_name_is_promoted_once_it_has_been_measured(models, seeing):
     release, add = seeing
     add("1", 0.5, "reef-corals")
@@ -227,8 +243,6 @@ def test_a_picture_that_is_gone_is_recorded_and_the_rest_is_measured(models, see
 
 
 def test_labels_unknown_to_the_releases_taxonomy_are_refused_before_anything_is_measured(models, seeing):
-    import dataclasses
-
     release, _ = seeing
     odd = dataclasses.replace(SHIPPED, version="9", labels=("Acropora", "Dragon", "a", "b", "c"))
     models.add(odd, MODELS, "ana")
@@ -248,4 +262,3 @@ def test_a_release_whose_labels_were_changed_is_not_trained_on(models):
 def test_a_release_nobody_trained_on_has_no_candidate(models):
     with pytest.raises(ModelError, match="materialize models/candidate first"):
         candidate_of(models, NAME)
-    assert os.environ.get("YOLO_AUTOINSTALL", "false") == "false"

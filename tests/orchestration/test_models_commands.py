@@ -108,6 +108,15 @@ def test_a_model_that_does_not_fit_the_taxonomy_is_named_when_the_survey_is_chec
         assert findings["model of reef"]["level"] == "fail"
 
 
+def test_a_survey_is_checked_where_the_store_is_out_of_reach(reefline, monkeypatch):
+    monkeypatch.setenv("REEFLINE_STORE_URL", "s3://reef")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    code, out, error = reefline("survey", "check")
+    assert code == 0, error
+    assert "ok (reef" in out
+    assert "checked against the shipped models only" in error
+
+
 def test_the_doctor_verifies_the_weights_that_surveys_use(home, reefline):
     reefline("models", "add", entry(home))
     reefline("models", "promote", "demo-corals@3", "--force", "--reason", "trial")
