@@ -32,7 +32,7 @@ class UnfitError(ValueError):
 
 
 STAGE = "datasets/release"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 ALL_BATCHES = dg.AllPartitionMapping()
 
 
