@@ -43,8 +43,8 @@ class BatchSize:
         self._lock = threading.Lock()
 
     def best(self, limit: int | None = None) -> int:
-        """Pictures that a call should hold. ``limit``: what the model takes at most."""
-        return min(value for value in (self._size, self.ceiling, limit) if value is not None)
+        """Pictures that a call should hold. ``limit``: the number that the model is made for, if it is."""
+        return limit or min(self._size, self.ceiling or self._size)
 
     def halve(self, tried: int) -> None:
         """A call with ``tried`` pictures did not fit."""

@@ -69,10 +69,16 @@ def decode_rgb(data: bytes) -> NDArray[np.uint8]:
 
 
 def decoded_bytes(data: bytes) -> int:
-    """Bytes of the decoded picture by its header, 0 when the header cannot be read (decoding will say why)."""
+    """Bytes of the decoded picture by its header, 0 when the header cannot be read (decoding will say why).
+
+    Raises:
+        RefusedPictureError: the header claims more than Pillow's limit of 179 million pixels.
+    """
     try:
         with Image.open(io.BytesIO(data)) as picture:
             return picture.width * picture.height * IMAGE_AXES
+    except Image.DecompressionBombError as error:
+        raise RefusedPictureError(f"the header claims more pixels than any photo has ({error})") from error
     except Exception as error:  # whatever a damaged header makes Pillow raise
         logger.debug("no header: %s", error)
         return 0

@@ -99,7 +99,7 @@ class _Run:
     ) -> None:
         self._source, self._source_lock = enumerate(pictures), threading.Lock()
         self._task, self._then, self._decode = task, then, decode
-        self._fatal = (*fatal, ClosedError)
+        self._fatal: tuple[type[BaseException], ...] = (*fatal, ClosedError)
         self._budget, self._workers = budget, workers
         self._ready: Channel[_Flight] = Channel(QUEUE)
         self._seen: Channel[_Flight] = Channel(QUEUE)
