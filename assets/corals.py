@@ -3,7 +3,7 @@
 ``corals/proposed`` outlines them with the survey's model; ``corals/review`` and ``corals/reviewed`` are the gate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
@@ -48,6 +48,7 @@ def propose(
     threads: int = 1,
     share: Share | None = None,
     shared: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> StageResult:
     """Outline corals in every clean picture, or in a worker's share of them.
 
@@ -88,7 +89,7 @@ def propose(
         STAGE,
         batch,
         works,
-        with_task(tables, model, then, workers=threads),
+        with_task(tables, model, then, workers=threads, progress=progress),
         code_version=CODE_VERSION,
         model=model.reference,
         labels=True,
@@ -108,6 +109,7 @@ corals_proposed = sharded_asset(
         tools.settings.worker_threads,
         tools.share,
         tools.shared,
+        tools.progress,
     ),
     _report,
     description="Coral outlines proposed by the survey's model, each with taxon, score and the model's hash.",

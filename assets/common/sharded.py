@@ -9,6 +9,7 @@ The share op stands in the stage's pool: at most as many shares run at once as t
 (``dagster instance concurrency set gpu 4`` for four cards).
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,13 @@ import dagster as dg
 
 from assets.common.partitions import BATCHES
 from assets.common.stage import Share, StageResult
-from inference.registry import ModelRegistry
+from inference.engines import EngineError
+from inference.registry import ModelError, ModelRegistry
 from resources.settings import Settings
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
+
+SAY_EVERY_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,27 @@ class Tools:
     settings: Settings
     share: Share | None = None
     shared: int = 0
-    log: Callable[[str], None] = lambda text: None
+    progress: Callable[[int, int], None] | None = None
+
+
+def _made(run: Callable[[Tools, str], StageResult], tools: Tools, batch: str) -> StageResult:
+    """Run the stage; a model that cannot be used is said in one line, and trying again would not help."""
+    try:
+        return run(tools, batch)
+    except (EngineError, ModelError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
+def _told(say: Callable[[str], None]) -> Callable[[int, int], None]:
+    """Progress for the run's log, at most one line per ``SAY_EVERY_S``."""
+    said = [time.monotonic()]
+
+    def tell(done: int, total: int) -> None:
+        if time.monotonic() - said[0] > SAY_EVERY_S:
+            said[0] = time.monotonic()
+            say(f"{done} of {total} pictures")
+
+    return tell
 
 
 def sharded_asset(
@@ -76,7 +100,8 @@ def sharded_asset(
         """Makes every n-th picture and leaves them as a part."""
         number, _, count = (context.get_mapping_key() or "0_of_1").partition("_of_")
         share = Share(int(number), int(count))
-        made = run(Tools(tables, surveys, models, settings, share, log=context.log.info), context.partition_key)
+        tools = Tools(tables, surveys, models, settings, share, progress=_told(context.log.info))
+        made = _made(run, tools, context.partition_key)
         context.log.info("share %s of %s: %d pictures made", int(number) + 1, count, made.redone)
 
     @dg.op(name=f"{name}_commit", pool=pool, ins={"done": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
@@ -89,8 +114,8 @@ def sharded_asset(
     ) -> dg.Output[None]:
         """Makes what no share has made, and commits the stage."""
         shared = settings.shares if settings.shares > 1 else 0
-        tools = Tools(tables, surveys, models, settings, shared=shared, log=context.log.info)
-        result = run(tools, context.partition_key)
+        tools = Tools(tables, surveys, models, settings, shared=shared, progress=_told(context.log.info))
+        result = _made(run, tools, context.partition_key)
         return dg.Output(None, metadata=dict(report(tools, context.partition_key, result).metadata or {}))
 
     def of_one(before: Any) -> Any:

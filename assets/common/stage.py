@@ -188,6 +188,7 @@ def run_stage_together(
         return StageResult(stage, batch, rows, shapes, redone, time.monotonic() - started, "")
     old = shapes_by_image(tables.labels(stage, batch)) if labels and kept else {}
     shapes = [shape for image_id in kept for shape in old.get(image_id, [])] + part.shapes_of(part.rows)
+    shapes.sort(key=lambda shape: (shape.image_id, shape.shape_id))
     if labels:
         tables.write_labels(stage, batch, shapes)
     uri = tables.write_manifest(stage, batch, rows)
