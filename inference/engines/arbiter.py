@@ -53,14 +53,14 @@ class Arbiter:
             if owner not in self._residents:
                 load()  # inside the lock: two models loading at once would both believe in the same free memory
                 self._residents[owner] = _Resident(size, unload)
-            self._residents[owner].users += 1
+            resident = self._residents[owner]  # held, for it may be forgotten and loaded anew before this use ends
+            resident.users += 1
             self._residents.move_to_end(owner)
         try:
             yield
         finally:
             with self._changed:
-                if owner in self._residents:
-                    self._residents[owner].users -= 1
+                resident.users -= 1
                 self._changed.notify_all()
 
     def drop(self, owner: Hashable) -> None:

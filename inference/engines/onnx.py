@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.engines import devices
+from inference.engines.arbiter import arbiter_of
 from inference.engines.errors import EngineError, sorted_error
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
@@ -56,17 +57,20 @@ class OnnxBackend:
 def providers_for(device: str, *, half: bool = False) -> list[tuple[str, dict[str, Any]]]:
     """ONNX Runtime's providers with their options for a device, best first."""
     kind, _, number = device.partition(":")
+    cpu: tuple[str, dict[str, Any]] = (PROVIDERS["cpu"], {})
+    if kind == devices.CPU:
+        return [cpu]
     card = {"device_id": int(number or 0)}
-    # Memory grows by what is asked for: doubling steps would take a card that several models share.
-    cuda = (PROVIDERS["cuda"], {**card, "arena_extend_strategy": "kSameAsRequested"})
+    # Memory grows by what is asked for: doubling steps would take a card that several models share. At the limit a
+    # call fails cleanly, and the batch is halved.
+    memory = {"arena_extend_strategy": "kSameAsRequested", "gpu_mem_limit": arbiter_of(device).budget}
+    cuda = (PROVIDERS["cuda"], {**card, **memory})
     if kind == "cuda":
-        return [cuda, (PROVIDERS["cpu"], {})]
-    if kind == "tensorrt":
-        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "reefline" / "tensorrt"
-        cache.mkdir(parents=True, exist_ok=True)
-        plan = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache), "trt_fp16_enable": half}
-        return [(PROVIDERS["tensorrt"], {**card, **plan}), cuda, (PROVIDERS["cpu"], {})]
-    return [(PROVIDERS["cpu"], {})]
+        return [cuda, cpu]
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "reefline" / "tensorrt"
+    cache.mkdir(parents=True, exist_ok=True)
+    plan = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache), "trt_fp16_enable": half}
+    return [(PROVIDERS["tensorrt"], {**card, **plan}), cuda, cpu]
 
 
 class OnnxSession:
