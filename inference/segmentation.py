@@ -49,14 +49,18 @@ class Segmenter:
         """The segmenter of a registered model."""
         return cls(model.engine, model.card.labels, model.card.input_px, model.reference)
 
-    def predict(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities of background and taxa ``(1 + n, s, s)``, and of cores ``(s, s)``, at the network's size."""
+    def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The picture as the network sees it, ``(1, 3, s, s)``."""
         small = cv2.resize(image, (self.input_px, self.input_px), interpolation=cv2.INTER_AREA)
-        batch = small.astype(np.float32).transpose(2, 0, 1)[None] / 255
-        logits = self.engine.predict(batch)[0][0]
+        return small.astype(np.float32).transpose(2, 0, 1)[None] / 255
+
+    def finish(self, image: NDArray[np.uint8], outputs: tuple[NDArray[np.float32], ...]) -> list[Instance]:
+        """Outlines of all colonies, best first, from the network's outputs for this picture."""
+        logits = outputs[0][0]
         classes, core = logits[:-1], logits[-1]
         odds = np.exp(classes - classes.max(axis=0, keepdims=True))
-        return odds / odds.sum(axis=0, keepdims=True), 1 / (1 + np.exp(-core))
+        probability = odds / odds.sum(axis=0, keepdims=True)
+        return instances(probability, 1 / (1 + np.exp(-core)), self.labels, image.shape[1], image.shape[0])
 
 
 def segment(image: NDArray[np.uint8], model: Segmenter) -> list[Instance]:
@@ -65,7 +69,7 @@ def segment(image: NDArray[np.uint8], model: Segmenter) -> list[Instance]:
     Args:
         image: uint8 RGB ``(H, W, 3)``.
     """
-    return instances(*model.predict(image), model.labels, image.shape[1], image.shape[0])
+    return model.finish(image, model.engine.predict(model.prepare(image)))
 
 
 def instances(

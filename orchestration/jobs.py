@@ -1,4 +1,8 @@
-"""Jobs: one from each gate to the next, the release, and the housekeeping jobs. One process each (``in_process``)."""
+"""Jobs: one from each gate to the next, the release, and the housekeeping jobs. One process each (``in_process``).
+
+Where an installation shares batches between workers (``REEFLINE_SHARES``), jobs with models get an executor that
+starts a worker per share.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -31,13 +35,19 @@ after_corners = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="Corners reviewed -> straightened pictures -> lattice proposed -> second gate.",
 )
-after_lattice = dg.define_asset_job(
-    "after_lattice",
-    _keys("lattice/reviewed", "images/clean", "corals/proposed", "corals/review"),
-    partitions_def=BATCHES,
-    executor_def=dg.in_process_executor,
-    description="Lattice reviewed -> clean pictures -> corals proposed -> third gate.",
-)
+
+
+def _after_lattice(executor: dg.ExecutorDefinition) -> Any:
+    return dg.define_asset_job(
+        "after_lattice",
+        _keys("lattice/reviewed", "images/clean", "corals/proposed", "corals/review"),
+        partitions_def=BATCHES,
+        executor_def=executor,
+        description="Lattice reviewed -> clean pictures -> corals proposed -> third gate.",
+    )
+
+
+after_lattice = _after_lattice(dg.in_process_executor)
 after_corals = dg.define_asset_job(
     "after_corals",
     _keys("corals/reviewed", "quality/report", "cover/quadrats"),
@@ -109,3 +119,19 @@ ALL_JOBS: list[Any] = [
     refresh_analytics,
     reconcile_reviews,
 ]
+
+
+def shared_jobs(shares: int, executor: dg.ExecutorDefinition | None = None) -> tuple[list[Any], dict[Gate, Any]]:
+    """All jobs, and those after each gate, for an installation.
+
+    Args:
+        shares: workers that share a batch; 1 = one process does all.
+        executor: starts the workers (Docker's, Kubernetes'); processes of this machine when not given.
+    """
+    if shares == 1:
+        return ALL_JOBS, AFTER
+    # The default would be one process per processor of the host, whatever the container may use.
+    several = executor or dg.multiprocess_executor.configured({"max_concurrent": shares})
+    shared = _after_lattice(several)
+    jobs = [shared if job is after_lattice else job for job in ALL_JOBS]
+    return jobs, {**AFTER, Gate.LATTICE: shared}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlparse
 
+from inference.engines import set_default_device, set_memory_share
 from resources.clickhouse import ClickHouse
 from resources.cvat import CvatClient, StoredPictures
 from resources.cvat.declared import DeclaredStorage
@@ -19,6 +20,8 @@ from resources.tables import BatchTables
 def build_resources(settings: Settings) -> dict[str, object]:
     """Resources by the name under which assets, sensors and ops ask for them."""
     store = open_store(settings.store)
+    set_default_device(settings.device)
+    set_memory_share(settings.gpu_memory_share)
     return {
         "settings": settings,
         "tables": BatchTables(store),

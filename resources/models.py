@@ -253,7 +253,7 @@ def _try_to_open(card: ModelCard, data: bytes) -> None:
     if card.engine not in ENGINES:
         raise ModelError(f"{card.versioned} asks for engine {card.engine!r}: use one of {', '.join(ENGINES)}")
     try:
-        open_engine(card.engine, data, threads=1).load()
+        open_engine(card.engine, data, threads=1, trusted=card.trusted).load()
     except EngineError as error:
         what = " ".join(str(error).split())
         raise ModelError(f"{card.versioned} cannot be opened by {card.engine}; was the file cut off? {what}") from error

@@ -56,6 +56,17 @@ class Settings(BaseSettings):
     )
     analytics_cron: str = Field("*/15 * * * *", description="When the ClickHouse tables are refreshed.")
     threads: int = Field(0, ge=0, le=256, description="Threads per stage; 0 takes one per processor.")
+    device: str = Field("auto", description="Where models run: auto, cpu, cuda:N, tensorrt:N or gpu:N (OpenVINO).")
+    gpu_memory_share: float = Field(
+        0.8, gt=0, le=1, description="Share of a card's memory that the models of one process may take."
+    )
+    shares: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Workers that share the pictures of a batch in stages with models. At most as many as the pool "
+        "'gpu' has slots run at once: dagster instance concurrency set gpu N.",
+    )
 
     @property
     def store(self) -> str:

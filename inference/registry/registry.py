@@ -93,7 +93,8 @@ class ModelRegistry:
         card = self.card(name)
         with self._lock:
             if (card.reference, threads) not in self._loaded:
-                engine = open_engine(card.engine, self.weights(card), threads=threads)
+                half = bool(card.options.get("half"))
+                engine = open_engine(card.engine, self.weights(card), threads=threads, half=half, trusted=card.trusted)
                 self._loaded[card.reference, threads] = Model(card, engine)
             return self._loaded[card.reference, threads]
 
