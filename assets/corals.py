@@ -119,8 +119,8 @@ corals_proposed = sharded_asset(
         tools.progress,
     ),
     _report,
-    description="Coral outlines proposed by the survey's model, each with taxon, score and the model's hash. A webhook of "
-    "a QUADRATSEG site may name another model for the batch.",
+    description="Coral outlines proposed by the survey's model, each with taxon, score and the model's hash. "
+    "A webhook of a QUADRATSEG site may name another model for the batch.",
     code_version=CODE_VERSION,
     pool=POOL_GPU,
     owners=[TEAM_VISION],
