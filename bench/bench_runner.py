@@ -38,13 +38,13 @@ def rows() -> list[dict[str, Any]]:
             for engine in ("onnxruntime", "torch", "openvino"):
                 if importlib.util.find_spec(engine):
                     name = "runner.vs_engine" + ("" if engine == "onnxruntime" else f".{engine}")
-                    found.append(_vs_engine(name, open_task(folder, engine), pictures, 10))
+                    found.append(_vs_engine(name, open_task(folder, engine), pictures, 6))
             bridges.insert(0, folder)
         else:
             found[0]["name"] = "runner.vs_engine"
         for number, model in enumerate(bridges):
             name = "runner.vs_bridge" + (".demo-corals" if number else "")
-            found.append(_vs_bridge(name, model, pictures, 10 if model == folder else 24))
+            found.append(_vs_bridge(name, model, pictures, 6 if model == folder else 24))
     return [*found, _memory()]
 
 

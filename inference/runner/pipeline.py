@@ -27,8 +27,8 @@ from inference.runner.pictures import (
 )
 
 R = TypeVar("R")
-DEFAULT_MEMORY = 1 << 30
-"""Bytes of pictures under way: 20 pictures of 12 MP, or one of 200 MP alone."""
+DEFAULT_MEMORY = 1 << 29
+"""Bytes of pictures under way: 12 pictures of 12 MP, or one of 178 MP alone."""
 QUEUE = 64
 """Most pictures between two crews; the budget of bytes usually says stop earlier."""
 
