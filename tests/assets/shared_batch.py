@@ -89,6 +89,7 @@ def job() -> dg.JobDefinition:
             "tables": tables(),
             "surveys": None,
             "models": None,
+            "inbox": None,
             "settings": Settings(shares=int(os.environ["SHARED_BATCH_SHARES"])),
         },
     )
