@@ -16,16 +16,12 @@ from __future__ import annotations
 
 import logging
 
-from inference.registry import ModelCard, ModelError, ModelRegistry
+from inference.registry import ModelCard, ModelError, ModelRegistry, labels_problem
 from labels.survey import SurveyConfig
-from labels.taxonomy import load_taxonomy
 from resources.inbox import Inbox
 from resources.inbox.letters import asked_models
 
 logger = logging.getLogger("reefline.asked")
-
-CORAL_TASKS = "coral-"
-"""How the tasks of models that propose corals begin."""
 
 
 def with_asked_model(
@@ -59,7 +55,4 @@ def _problem(name: str, survey: SurveyConfig, models: ModelRegistry) -> str | No
         card: ModelCard = models.card(name)
     except ModelError as error:
         return str(error)
-    if not card.task.startswith(CORAL_TASKS):
-        return f"{card.name}@{card.version} is for {card.task}"
-    unknown = sorted(set(card.labels) - {taxon.name for taxon in load_taxonomy(survey.taxonomy).taxa})
-    return f"{card.name}@{card.version} proposes {', '.join(unknown)}, unknown to the taxonomy" if unknown else None
+    return labels_problem(card, survey.taxonomy)
