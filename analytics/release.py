@@ -106,6 +106,7 @@ def build_release(given: ReleaseInput) -> dict[str, bytes]:
     files[CHECKSUMS] = "".join(f"{digest}  {path}\n" for path, digest in sums.items()).encode()
     content = hashlib.sha256(files[CHECKSUMS]).hexdigest()
     record = {"name": given.name, "batches": sorted(given.batches), "reason": given.reason, "counts": counts}
+    record |= {"taxonomy": given.taxonomy.reference, "licence": given.licence}
     files[RELEASE_JSON] = _json({**record, "content_sha256": content})
     return files
 

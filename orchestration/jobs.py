@@ -51,6 +51,13 @@ make_release = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="A frozen list of batches -> a dataset release.",
 )
+retrain = dg.define_asset_job(
+    "retrain",
+    dg.AssetSelection.groups("models"),
+    partitions_def=RELEASES,
+    executor_def=dg.in_process_executor,
+    description="A release -> a candidate model -> its evaluation -> promotion, if it is better by rule.",
+)
 refresh_analytics = dg.define_asset_job(
     "refresh_analytics",
     dg.AssetSelection.groups("analytics"),
@@ -96,6 +103,7 @@ ALL_JOBS: list[Any] = [
     after_lattice,
     after_corals,
     make_release,
+    retrain,
     refresh_analytics,
     reconcile_reviews,
 ]

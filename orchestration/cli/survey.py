@@ -10,6 +10,7 @@ import typer
 
 from labels.survey import SurveyError, survey_json_schema
 from orchestration.cli.context import UsageProblem, state
+from orchestration.doctor import model_problem
 from resources.surveys import SurveyCatalog
 
 app = typer.Typer(help="Survey files.", no_args_is_help=True)
@@ -20,17 +21,22 @@ def check(
     context: typer.Context,
     files: Annotated[list[Path] | None, typer.Argument(help="Survey files; default: all of the installation.")] = None,
 ) -> None:
-    """Validate survey files; every problem with file and line."""
+    """Validate survey files, and that their models fit them; every problem with file and line."""
     catalog = state(context).surveys
     paths = files or catalog.paths()
     if not paths:
         raise UsageProblem(f"no survey file in {catalog.folder}: copy surveys/example.yaml and change it")
+    models = state(context).models
     problems = []
     for path in paths:
         try:
             survey = SurveyCatalog(path.parent).load(path)
         except SurveyError as error:
             problems.append(str(error))
+            continue
+        wrong = model_problem(models, survey)
+        if wrong:
+            problems.append(f"{path}: models.corals: {wrong}")
         else:
             typer.echo(f"{path}: ok ({survey.name}, {survey.workflow}, batches of {survey.batch_size})")
     if problems:

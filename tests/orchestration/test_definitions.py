@@ -25,6 +25,9 @@ KEYS = {
     "quality/report",
     "cover/quadrats",
     "datasets/release",
+    "models/candidate",
+    "models/evaluation",
+    "models/champion",
     "analytics/images",
     "analytics/cover",
     "analytics/reviews",
@@ -63,7 +66,7 @@ def test_everything_from_raw_to_cover_shares_the_batch_partitions(defs):
     for spec in specs(defs):
         partitions = spec.partitions_def
         group = spec.key.path[0]
-        expected = {"datasets": "release", "analytics": None}.get(group, "batch")
+        expected = {"datasets": "release", "models": "release", "analytics": None}.get(group, "batch")
         assert (partitions.name if partitions else None) == expected, spec.key
 
 
@@ -73,7 +76,7 @@ def test_assets_that_talk_to_cvat_clickhouse_or_the_gpu_are_in_a_pool(defs):
         pools[asset.key.to_user_string()] = asset.op.pool
     for gate in ("corners", "lattice", "corals"):
         assert pools[f"{gate}/review"] == pools[f"{gate}/reviewed"] == "cvat_api"
-    assert pools["corals/proposed"] == "gpu"
+    assert pools["corals/proposed"] == pools["models/candidate"] == pools["models/evaluation"] == "gpu"
     assert pools["analytics/images"] == "clickhouse"
 
 
@@ -98,6 +101,7 @@ def test_jobs_sensors_and_schedules_are_there_and_running(defs):
         "after_lattice",
         "after_corals",
         "make_release",
+        "retrain",
         "reconcile_reviews",
         "refresh_analytics",
     }
