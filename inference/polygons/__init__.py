@@ -10,8 +10,9 @@ border, and what is painted again is what was traced. A picture scaled by s maps
 
 from __future__ import annotations
 
+from inference.polygons.coverage import labels_to_polygons
 from inference.polygons.masks import mask_to_polygons, masks_to_polygons
 from inference.polygons.outline import Outline, Ring
 from inference.polygons.paint import polygon_crop, polygon_to_mask
 
-__all__ = ["Outline", "Ring", "mask_to_polygons", "masks_to_polygons", "polygon_crop", "polygon_to_mask"]
+__all__ = ["Outline", "Ring", "labels_to_polygons", "mask_to_polygons", "masks_to_polygons", "polygon_crop", "polygon_to_mask"]

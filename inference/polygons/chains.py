@@ -96,6 +96,22 @@ class Chains:
         long = np.bincount(run, minlength=1)[run] >= STRAIGHT
         return turns & long & long[self.following]
 
+    def with_corners(self, edge: Ints, starts: Ints, sharp: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+        """Middles of some edges, and behind those that are ``sharp`` the lattice point where the walk turns.
+
+        Args:
+            edge: ``(m,)`` indices of edges.
+            starts: where parts of ``edge`` begin, and ``m``.
+            sharp: ``(m,)``.
+
+        Returns:
+            Points ``(m + corners, 2)`` in half pixels, and where each part begins now.
+        """
+        points = self.middles[np.repeat(edge, 1 + sharp)]
+        after = np.concatenate([[0], np.cumsum(1 + sharp)])
+        points[after[1:][sharp] - 1] = self.ends()[edge[sharp]]
+        return points, after[starts]
+
     def twice_area(self) -> NDArray[np.float64]:
         """Twice the signed area of each ring along pixel edges, in half pixels squared: negative for outer rings."""
         x, y = self.middles[:, 0], self.middles[:, 1]

@@ -154,7 +154,7 @@ def _fit(chains: Chains, rings: Ints, tolerance: Floats) -> tuple[Floats, Ints, 
     lengths = np.diff(chains.starts)[rings]
     starts = np.concatenate([[0], np.cumsum(lengths)])
     edge = np.arange(starts[-1]) + np.repeat(chains.starts[rings] - starts[:-1], lengths)
-    points, begin = with_corners(chains, edge, starts)
+    points, begin = chains.with_corners(edge, starts, chains.sharp()[edge])
     points = np.insert(points, begin[1:], points[begin[:-1]], axis=0)  # back to the first point
     begin = begin + np.arange(len(begin))
     lines = Lines(*points.T.copy(), begin, chains.twice_area()[rings], np.ones(len(rings), bool))
@@ -162,15 +162,6 @@ def _fit(chains: Chains, rings: Ints, tolerance: Floats) -> tuple[Floats, Ints, 
     opened = np.ones(len(placed), bool)
     opened[at[1:] - 1] = False
     return placed[opened] / 2, at - np.arange(len(at)), moved / 4
-
-
-def with_corners(chains: Chains, edge: Ints, starts: Ints) -> tuple[Ints, Ints]:
-    """Middles of edges, with the lattice point after an edge where that is a real corner; and where each part begins."""
-    sharp = chains.sharp()[edge]
-    points = chains.middles[np.repeat(edge, 1 + sharp)]
-    after = np.concatenate([[0], np.cumsum(1 + sharp)])
-    points[after[1:][sharp] - 1] = chains.ends()[edge[sharp]]
-    return points, after[starts]
 
 
 def _pixel_edges(chains: Chains, rings: Ints) -> list[Ring]:
