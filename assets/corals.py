@@ -3,11 +3,12 @@
 ``corals/proposed`` outlines them with the survey's model; ``corals/review`` and ``corals/reviewed`` are the gate.
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
-import numpy as np
 
 from assets.clean import STAGE as CLEAN
 from assets.common.gate import GateSpec
@@ -17,8 +18,9 @@ from assets.common.names import POOL_GPU, TEAM_VISION, Gate
 from assets.common.partitions import BATCHES
 from assets.common.pictures import load_rgb
 from assets.common.stage import Done, StageResult, Work, run_stage
-from inference.registry import ModelRegistry
-from inference.segmentation import Segmenter, segment
+from inference.engines import EngineError
+from inference.registry import ModelError, ModelRegistry, class_map
+from inference.segmentation import Instance, Options, Segmenter
 from labels.formats.cvat import coral_guide, taxonomy_label_specs
 from labels.manifest import ManifestRow
 from labels.schema import Kind, Shape
@@ -29,7 +31,7 @@ from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
 
 STAGE = "corals/proposed"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(
@@ -66,40 +68,57 @@ def propose(
     """Outline corals in every clean picture.
 
     Raises:
-        dg.Failure: the model proposes taxa that the survey's taxonomy does not have.
+        dg.Failure: the model cannot be opened, or its labels do not fit the survey's taxonomy.
     """
-    model = Segmenter.of(models.load(survey.models.corals, threads=threads))
-    unknown = sorted(set(model.labels) - {taxon.name for taxon in load_taxonomy(survey.taxonomy).taxa})
-    if unknown:
-        raise dg.Failure(
-            f"model {model.reference} proposes {', '.join(unknown)}, unknown to taxonomy {survey.taxonomy!r}: "
-            "choose another model or taxonomy in the survey file",
-            allow_retries=False,
-        )
+    task = segmenter(survey, models, threads)
 
     def do(work: Work) -> Done:
-        instances = segment(load_rgb(tables, work.source), model)
-        shapes = [
-            Shape(
-                work.image_id,
-                f"{work.image_id}:{number:04d}",
-                Kind.POLYGON,
-                instance.label,
-                [float(v) for v in np.asarray(instance.ring).ravel()],
-                holes=[[float(v) for v in np.asarray(hole).ravel()] for hole in instance.holes],
-                score=instance.score,
-                model=model.reference,
-            )
-            for number, instance in enumerate(instances)
-        ]
-        scores = [i.score for i in instances]
-        # The picture is as sure as its least sure colony; one without any colony is never sure.
-        extra = {"score": float(min(scores, default=0.0)), "colonies": len(shapes), "defects": []}
-        return Done(extra=extra, shapes=shapes)
+        return _done(work, task.stream(load_rgb(tables, work.source)), task.reference)
 
-    works = [Work(row) for row in tables.manifest(CLEAN, batch) if row.usable]
+    works = [Work(row, asdict(task.options)) for row in tables.manifest(CLEAN, batch) if row.usable]
     # One picture at a time: the engine itself uses all threads.
-    return run_stage(tables, STAGE, batch, works, do, code_version=CODE_VERSION, model=model.reference, labels=True)
+    return run_stage(tables, STAGE, batch, works, do, code_version=CODE_VERSION, model=task.reference, labels=True)
+
+
+def segmenter(survey: SurveyConfig, models: ModelRegistry, threads: int = 1) -> Segmenter:
+    """The survey's model, asked as the survey says.
+
+    Raises:
+        dg.Failure: the model cannot be opened, or its labels do not fit the survey's taxonomy.
+    """
+    try:
+        model = models.load(survey.models.corals, threads=threads)
+        task = Segmenter.of(model, _options(survey), class_map(model.card, survey.taxonomy))
+        task.engine.load()
+    except (ModelError, EngineError) as error:
+        raise dg.Failure(f"survey {survey.name}: {error}", allow_retries=False) from error
+    return task
+
+
+def _options(survey: SurveyConfig) -> Options:
+    ask = survey.segmentation
+    least = math.pi / 4 * (ask.min_colony_cm / survey.frame.side_cm) ** 2
+    return Options(ask.min_score, ask.tile_px, ask.tile_overlap, ask.iou, ask.flip, least)
+
+
+def _done(work: Work, instances: Sequence[Instance], model: str) -> Done:
+    shapes = [
+        Shape(
+            work.image_id,
+            f"{work.image_id}:{number:04d}",
+            Kind.POLYGON,
+            instance.label,
+            [float(v) for v in instance.ring.ravel()],
+            holes=[[float(v) for v in hole.ravel()] for hole in instance.holes],
+            score=instance.score,
+            model=model,
+        )
+        for number, instance in enumerate(instances)
+    ]
+    scores = [i.score for i in instances]
+    # The picture is as sure as its least sure colony; one without any colony is never sure.
+    extra = {"score": float(min(scores, default=0.0)), "colonies": len(shapes), "defects": []}
+    return Done(extra=extra, shapes=shapes)
 
 
 def _label_specs(survey: SurveyConfig) -> list[dict[str, Any]]:

@@ -15,4 +15,12 @@ from inference.polygons.masks import mask_to_polygons, masks_to_polygons
 from inference.polygons.outline import Outline, Ring
 from inference.polygons.paint import polygon_crop, polygon_to_mask
 
-__all__ = ["Outline", "Ring", "labels_to_polygons", "mask_to_polygons", "masks_to_polygons", "polygon_crop", "polygon_to_mask"]
+__all__ = [
+    "Outline",
+    "Ring",
+    "labels_to_polygons",
+    "mask_to_polygons",
+    "masks_to_polygons",
+    "polygon_crop",
+    "polygon_to_mask",
+]

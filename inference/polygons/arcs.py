@@ -7,6 +7,7 @@ each label sees an arc with itself on the same hand, so two neighbours walk thei
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +60,8 @@ class Arcs:
         begin = begin + np.concatenate([[0], np.cumsum(~closed)])
         twice = back[edge, 0] * ends[edge, 1] - ends[edge, 0] * back[edge, 1]
         target = np.add.reduceat(twice, starts[:-1]).astype(float)
-        placed, at, moved = fitted(Lines(*line.T.copy(), begin, target, closed), 2 * tolerance)
-        return [placed[a:b] / 2 for a, b in zip(at[:-1], at[1:], strict=True)], moved / 4
+        placed, at, moved = fitted(Lines(line[:, 0].copy(), line[:, 1].copy(), begin, target, closed), 2 * tolerance)
+        return [placed[a:b] / 2 for a, b in pairwise(at)], moved / 4
 
     def exact(self, arcs: Ints) -> list[Floats]:
         """Arcs along pixel edges, ends included, in pixels."""

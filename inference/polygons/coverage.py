@@ -47,9 +47,7 @@ def labels_to_polygons(
     return {label: sorted(outlines, key=lambda outline: -outline.area) for label, outlines in found.items()}
 
 
-def _parts(
-    labels: NDArray[np.int32], least: float
-) -> tuple[list[int], list[NDArray[np.uint8]], list[tuple[int, int]]]:
+def _parts(labels: NDArray[np.int32], least: float) -> tuple[list[int], list[NDArray[np.uint8]], list[tuple[int, int]]]:
     """The parts of all labels that hang together by edges: the label, the mask, and left and top of each."""
     owners, crops, places = [], [], []
     for number, box in enumerate(ndimage.find_objects(labels), 1):

@@ -43,9 +43,7 @@ def mask_to_polygons(
     binary = np.asarray(mask) != 0
     crop, left, top = cropped(binary)
     shift = (left + offset[0], top + offset[1])
-    return masks_to_polygons(
-        [crop], [shift], tolerance_px=tolerance_px, min_area_px=min_area_px, min_iou=min_iou
-    )[0]
+    return masks_to_polygons([crop], [shift], tolerance_px=tolerance_px, min_area_px=min_area_px, min_iou=min_iou)[0]
 
 
 def masks_to_polygons(
@@ -81,10 +79,10 @@ def masks_to_polygons(
     kept &= kept[owner] & (net[owner] >= min_area_px)
     if not kept.any():
         return result
-    rings = _Fitting(chains, np.flatnonzero(kept), owner, areas, (1 - min_iou) * net).rings(tolerance_px)
+    rings = _Fitting(chains, np.flatnonzero(kept), owner, areas, np.asarray((1 - min_iou) * net)).rings(tolerance_px)
     outer = np.flatnonzero(kept & (chains.parents < 0))
-    for ring in outer[np.argsort(-net[outer], kind="stable")]:
-        holes = [rings[hole] for hole in np.flatnonzero(kept & (chains.parents == ring))]
+    for ring in outer[np.argsort(-net[outer], kind="stable")].tolist():
+        holes = [rings[hole] for hole in np.flatnonzero(kept & (chains.parents == ring)).tolist()]
         result[chains.masks[ring]].append(Outline(rings[ring], holes))
     return result
 
@@ -107,7 +105,7 @@ class _Fitting:
         self.length = self._per_object(kept, np.diff(chains.starts))
 
     def _per_object(self, rings: Ints, values: NDArray) -> Floats:
-        return np.bincount(self.owner[rings], values[rings], minlength=len(self.owner))
+        return np.asarray(np.bincount(self.owner[rings], values[rings], minlength=len(self.owner)), float)
 
     def rings(self, tolerance_px: float) -> dict[int, Ring]:
         """Ring number -> points in pixels. What loses too much, or comes out broken, is done again more finely."""
@@ -144,7 +142,9 @@ class _Fitting:
             order = sound[np.lexsort((self.chains.parents[rings[sound]], self.owner[rings[sound]]))]
             objects_here, number = np.unique(self.owner[rings[order]], return_inverse=True)
             pieces = [points[begin[i] : begin[i + 1]] for i in order]
-            linear = shapely.linearrings(np.concatenate(pieces), indices=np.repeat(range(len(order)), [*map(len, pieces)]))
+            linear = shapely.linearrings(
+                np.concatenate(pieces), indices=np.repeat(range(len(order)), [*map(len, pieces)])
+            )
             poor[objects_here[~shapely.is_valid(shapely.polygons(linear, indices=number))]] = True
         return poor
 
@@ -157,7 +157,9 @@ def _fit(chains: Chains, rings: Ints, tolerance: Floats) -> tuple[Floats, Ints, 
     points, begin = chains.with_corners(edge, starts, chains.sharp()[edge])
     points = np.insert(points, begin[1:], points[begin[:-1]], axis=0)  # back to the first point
     begin = begin + np.arange(len(begin))
-    lines = Lines(*points.T.copy(), begin, chains.twice_area()[rings], np.ones(len(rings), bool))
+    lines = Lines(
+        points[:, 0].copy(), points[:, 1].copy(), begin, chains.twice_area()[rings], np.ones(len(rings), bool)
+    )
     placed, at, moved = fitted(lines, 2 * tolerance)
     opened = np.ones(len(placed), bool)
     opened[at[1:] - 1] = False

@@ -23,7 +23,9 @@ class Outline:
         """Area without holes, in square pixels."""
         return float(Polygon(self.ring, self.holes).area)
 
-    def scaled(self, factor_x: float, factor_y: float | None = None, shift: tuple[float, float] = (0.0, 0.0)) -> Outline:
+    def scaled(
+        self, factor_x: float, factor_y: float | None = None, shift: tuple[float, float] = (0.0, 0.0)
+    ) -> Outline:
         """The outline in a picture that is ``factor`` times as large, then moved by ``shift``.
 
         Pixel edges go to pixel edges: x becomes ``(x + 0.5) * factor - 0.5``.

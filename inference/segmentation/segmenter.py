@@ -78,8 +78,8 @@ class Segmenter(ABC):
         unknown = [label for label in self.labels if label not in mapping]
         if unknown:
             raise ModelError(
-                f"model {reference} proposes {', '.join(unknown)}, which lead to no taxon of the survey: choose another "
-                "model or taxonomy in the survey file, or add them to the crosswalk"
+                f"model {reference} proposes {', '.join(unknown)}, which lead to no taxon of the survey: choose "
+                "another model or taxonomy in the survey file, or add them to the crosswalk"
             )
         self.taxon_of: tuple[str | None, ...] = tuple(mapping[label] for label in self.labels)
         self.taxa = tuple(dict.fromkeys(taxon for taxon in self.taxon_of if taxon is not None))

@@ -19,7 +19,7 @@ from inference.segmentation.segmenter import Segmenter
 
 
 class SemanticSegmenter(Segmenter):
-    """A network with one output ``(N, labels or 1 + labels, h, w)``: logits, background first when there is one more."""
+    """A network with one output ``(N, labels [+ 1], h, w)``: logits; background first when there is one more."""
 
     def decode(self, outputs: tuple[NDArray[Any], ...], width: int, height: int, least: float) -> list[Piece]:
         """See :class:`Segmenter`. Holes smaller than the smallest colony are filled."""

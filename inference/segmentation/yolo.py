@@ -46,10 +46,10 @@ class YoloSegmenter(Segmenter):
         looks = [self._candidates(detections[i], protos.shape[1]) for i in range(len(detections))]
         boxes = [look.boxes for look in looks]
         if len(boxes) > 1:  # mirrored back
-            boxes[1] = boxes[1][:, [2, 1, 0, 3]] * np.float32([-1, 1, -1, 1]) + self.input_px * np.float32([1, 0, 1, 0])
+            boxes[1] = _mirrored(boxes[1], self.input_px)
         look_of = np.repeat(np.arange(len(looks)), [len(one.scores) for one in looks])
         every = np.concatenate([look.scores for look in looks])
-        joined = np.clip(np.concatenate(boxes), 0, np.float32([width, height, width, height]))
+        joined = np.clip(np.concatenate(boxes), 0, np.array([width, height] * 2, np.float32))
         within = np.cumsum(np.r_[0, [len(one.scores) for one in looks]])
         found = []
         for i in thinned(joined, every, self.options.iou, MOST_COLONIES):
@@ -76,8 +76,8 @@ class YoloSegmenter(Segmenter):
         labels = len(self.labels)
         if detections.shape[1] == 6 + coefficients:
             scores, classes = detections[:, 4], detections[:, 5].round().astype(np.int64)
-            keep = scores >= self.options.min_score
-            if (classes[keep] >= labels).any():
+            keep = np.flatnonzero(scores >= self.options.min_score)
+            if len(keep) and classes[keep].max() >= labels:
                 raise self._misfit(int(classes[keep].max()) + 1)
             return Candidates(detections[keep, :4], scores[keep], classes[keep], detections[keep, 6:])
         if detections.shape[0] != 4 + labels + coefficients:
@@ -95,6 +95,12 @@ class YoloSegmenter(Segmenter):
             f"model {self.reference} tells {classes} classes apart, its card lists {len(self.labels)} labels: correct "
             "the labels in models.yaml"
         )
+
+
+def _mirrored(boxes: Floats, side: int) -> Floats:
+    flipped = boxes.copy()
+    flipped[:, 0], flipped[:, 2] = side - boxes[:, 2], side - boxes[:, 0]
+    return flipped
 
 
 def thinned(boxes: Floats, scores: Floats, iou: float, most: int) -> list[int]:

@@ -12,7 +12,9 @@ from shapely.ops import unary_union
 from inference.polygons import mask_to_polygons, masks_to_polygons, polygon_crop, polygon_to_mask
 from labels.raster import rasterise
 
-small_masks = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9), elements=st.integers(0, 1))
+small_masks = hnp.arrays(
+    np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9), elements=st.integers(0, 1)
+)
 
 
 @st.composite
