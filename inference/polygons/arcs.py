@@ -37,7 +37,7 @@ class Arcs:
     @property
     def bent(self) -> Floats:
         """What cutting each arc's corners at the middles of edges moves, in pixels."""
-        turns = self.chains.turns()[self.edges]
+        turns = self.chains.turns[self.edges]
         return np.add.reduceat(turns, self.starts[:-1]) / 8
 
     def points(self, arcs: Ints, tolerance: Floats) -> tuple[list[Floats], Floats]:
@@ -47,9 +47,9 @@ class Arcs:
         last = np.zeros(len(edge), bool)
         last[starts[1:] - 1] = True
         open_end = last & ~np.repeat(closed, np.diff(starts))
-        middles, begin = chains.with_corners(edge, starts, chains.sharp()[edge] & ~open_end)
-        ends = chains.ends()
-        back = 2 * chains.middles - ends
+        middles, begin = chains.with_corners(edge, starts, chains.sharp[edge] & ~open_end)
+        ends = chains.ends
+        back = 2 * chains.middles.astype(np.int64) - ends
         first, final = edge[starts[:-1]], edge[starts[1:] - 1]
         # An open arc goes from node to node, a closed one back to its first middle.
         head = back[first][~closed]
@@ -66,7 +66,7 @@ class Arcs:
     def exact(self, arcs: Ints) -> list[Floats]:
         """Arcs along pixel edges, ends included, in pixels."""
         chains = self.chains
-        ends, turns = chains.ends(), chains.turns()
+        ends, turns = chains.ends, chains.turns
         lines = []
         for arc in arcs:
             edge = self.edges[self.starts[arc] : self.starts[arc + 1]]
@@ -118,6 +118,6 @@ def arcs_of(chains: Chains, label_map: NDArray[np.int32]) -> Arcs:
 def _nodes(chains: Chains, label_map: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Whether three or more borders meet where each edge ends."""
     framed = np.pad(label_map, 1)
-    x, y = ((chains.ends() + 1) // 2).T  # the pixel right and below of the lattice point
+    x, y = ((chains.ends + 1) // 2).T  # the pixel right and below of the lattice point
     a, b, c, d = framed[y, x], framed[y, x + 1], framed[y + 1, x], framed[y + 1, x + 1]
     return ((a != b).astype(int) + (c != d) + (a != c) + (b != d)) > 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 
 # Direction codes, anticlockwise on the screen from east, in the order OpenCV turns. Even codes are pixel edges.
-_STEPS = np.array([(1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1)])
-_CODE = np.full(9, 8)
+_STEPS = np.array([(1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1)], np.int32)
+_CODE = np.full(9, 8, np.int32)
 for _number, (_dx, _dy) in enumerate(_STEPS):
     _CODE[(_dy + 1) * 3 + _dx + 1] = _number
 _ALONE = 8
@@ -27,7 +28,7 @@ _ALONE = 8
 
 def _edges_passed() -> tuple[Ints, Ints]:
     """Per (code back to where the border came from, code where it goes): number of edges, and the edges in order."""
-    count, table = np.zeros((9, 9), np.int64), np.zeros((9, 9, 4), np.int64)
+    count, table = np.zeros((9, 9), np.int64), np.zeros((9, 9, 4), np.int32)
     for back in range(8):
         for out in range(8):
             turns = (out - back) % 8 or 8
@@ -43,7 +44,7 @@ STRAIGHT = 4
 """Pixels of a run on both sides of a corner that make it a real one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chains:
     """Closed borders, one after the other.
 
@@ -61,33 +62,37 @@ class Chains:
     masks: Ints
     parents: Ints
 
-    @property
+    @cached_property
     def ring_of(self) -> Ints:
         """Number of the ring of each edge, ``(n,)``."""
         return np.repeat(np.arange(len(self.masks)), np.diff(self.starts))
 
-    @property
+    @cached_property
     def following(self) -> Ints:
         """Index of the edge after each edge, around its ring."""
         after = np.arange(1, len(self.middles) + 1)
         after[self.starts[1:] - 1] = self.starts[:-1]
         return after
 
+    @cached_property
     def ends(self) -> Ints:
         """The lattice point where each edge ends and the next begins, in half pixels ``(n, 2)``."""
         return self.middles + _STEPS[(self.edges + 2) % 8]
 
+    @cached_property
     def outward(self) -> Ints:
         """Unit step from each edge's pixel to its neighbour outside the mask, ``(n, 2)``."""
         return _STEPS[self.edges]
 
+    @cached_property
     def turns(self) -> NDArray[np.bool_]:
         """Whether the walk turns at the end of each edge."""
         return self.edges != self.edges[self.following]
 
+    @cached_property
     def sharp(self) -> NDArray[np.bool_]:
         """Whether a straight run of pixels ends here in a real corner (of the picture, of a box), not in a stair."""
-        turns = self.turns()
+        turns = self.turns
         before = np.concatenate([[0], np.cumsum(turns)])
         ring = self.ring_of
         run = before[:-1].copy()
@@ -109,12 +114,13 @@ class Chains:
         """
         points = self.middles[np.repeat(edge, 1 + sharp)]
         after = np.concatenate([[0], np.cumsum(1 + sharp)])
-        points[after[1:][sharp] - 1] = self.ends()[edge[sharp]]
+        points[after[1:][sharp] - 1] = self.ends[edge[sharp]]
         return points, after[starts]
 
+    @cached_property
     def twice_area(self) -> NDArray[np.float64]:
         """Twice the signed area of each ring along pixel edges, in half pixels squared: negative for outer rings."""
-        x, y = self.middles[:, 0], self.middles[:, 1]
+        x, y = self.middles.T.astype(np.int64)
         after = self.following
         if not len(x):
             return np.zeros(0)
@@ -122,9 +128,10 @@ class Chains:
         # Cutting a ring's corners at the middles costs half a pixel in all, whatever its form.
         return np.asarray(twice + 4 * np.sign(twice), float)
 
+    @cached_property
     def areas(self) -> NDArray[np.float64]:
         """Pixels inside each ring."""
-        return np.abs(self.twice_area()) / 8
+        return np.abs(self.twice_area) / 8
 
 
 def chains_of(crops: Sequence[NDArray[np.uint8]], offsets: Sequence[tuple[int, int]]) -> Chains:
@@ -150,7 +157,7 @@ def chains_of(crops: Sequence[NDArray[np.uint8]], offsets: Sequence[tuple[int, i
         none = np.zeros(0, np.int64)
         return Chains(np.zeros((0, 2), np.int64), none, np.zeros(1, np.int64), none, none)
     lengths = np.array([len(contour) for contour in contours])
-    pixels = np.concatenate(contours).reshape(-1, 2) + np.repeat(np.array(shifts), lengths, axis=0)
+    pixels = np.concatenate(contours).reshape(-1, 2) + np.repeat(np.array(shifts, np.int32), lengths, axis=0)
     return _walk(pixels, lengths, np.array(masks), np.array(parents))
 
 

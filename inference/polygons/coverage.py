@@ -71,7 +71,7 @@ class _Coverage:
 
     def __init__(self, chains: Chains, arcs: Arcs, least: float, min_iou: float) -> None:
         self.chains, self.arcs, self.least = chains, arcs, least
-        self.areas = chains.areas()
+        self.areas = chains.areas
         self.kept = self.areas >= least
         inner = chains.parents >= 0
         self.kept[inner] &= self.kept[chains.parents[inner]]

@@ -72,7 +72,7 @@ def masks_to_polygons(
     binary = [np.ascontiguousarray(crop).view(np.uint8) if crop.dtype == bool else crop for crop in crops]
     chains = chains_of([crop if crop.dtype == np.uint8 else (crop != 0).astype(np.uint8) for crop in binary], offsets)
     result: list[list[Outline]] = [[] for _ in crops]
-    areas = chains.areas()
+    areas = chains.areas
     owner = np.where(chains.parents < 0, np.arange(len(areas)), chains.parents)
     kept = areas >= min_area_px
     net = np.bincount(owner, np.where(chains.parents < 0, areas, -areas * kept), minlength=len(areas))
@@ -99,7 +99,7 @@ class _Fitting:
     def __init__(self, chains: Chains, kept: Ints, owner: Ints, areas: Floats, allowed: Floats) -> None:
         """Fit the rings ``kept``; ``owner`` is the outer ring of each, ``allowed`` what its object may lose."""
         self.chains, self.owner, self.areas, self.allowed = chains, owner, areas, allowed
-        self.corners = np.add.reduceat(chains.turns(), chains.starts[:-1]) / 8
+        self.corners = np.add.reduceat(chains.turns, chains.starts[:-1]) / 8
         self.kept = kept
         self.bent = self._per_object(kept, self.corners)  # what cutting corners at the middles moves
         self.length = self._per_object(kept, np.diff(chains.starts))
@@ -154,12 +154,10 @@ def _fit(chains: Chains, rings: Ints, tolerance: Floats) -> tuple[Floats, Ints, 
     lengths = np.diff(chains.starts)[rings]
     starts = np.concatenate([[0], np.cumsum(lengths)])
     edge = np.arange(starts[-1]) + np.repeat(chains.starts[rings] - starts[:-1], lengths)
-    points, begin = chains.with_corners(edge, starts, chains.sharp()[edge])
+    points, begin = chains.with_corners(edge, starts, chains.sharp[edge])
     points = np.insert(points, begin[1:], points[begin[:-1]], axis=0)  # back to the first point
     begin = begin + np.arange(len(begin))
-    lines = Lines(
-        points[:, 0].copy(), points[:, 1].copy(), begin, chains.twice_area()[rings], np.ones(len(rings), bool)
-    )
+    lines = Lines(points[:, 0].copy(), points[:, 1].copy(), begin, chains.twice_area[rings], np.ones(len(rings), bool))
     placed, at, moved = fitted(lines, 2 * tolerance)
     opened = np.ones(len(placed), bool)
     opened[at[1:] - 1] = False
@@ -168,7 +166,7 @@ def _fit(chains: Chains, rings: Ints, tolerance: Floats) -> tuple[Floats, Ints, 
 
 def _pixel_edges(chains: Chains, rings: Ints) -> list[Ring]:
     """Rings along their pixel edges, in pixels."""
-    turns, outward, ends = chains.turns(), chains.outward(), chains.ends()
+    turns, outward, ends = chains.turns, chains.outward, chains.ends
     span = int(ends[:, 0].max()) + 3
     place = (chains.masks[chains.ring_of] * (int(ends[:, 1].max()) + 3) + ends[:, 1] + 1) * span + ends[:, 0] + 1
     order = np.argsort(place, kind="stable")

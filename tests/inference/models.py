@@ -85,7 +85,9 @@ def _boxes_and_protos(side, masks):
     for number, (label, mask) in enumerate(masks[:PROTOS]):
         protos[number] = mask.reshape(side // 4, 4, side // 4, 4).mean(axis=(1, 3)) * 2 - 1
         ys, xs = np.nonzero(mask)
-        found.append((label, (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1), np.eye(PROTOS, dtype=np.float32)[number]))
+        found.append(
+            (label, (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1), np.eye(PROTOS, dtype=np.float32)[number])
+        )
     return found, protos
 
 

@@ -1,6 +1,9 @@
 """Every kind of coral model, asked through an engine that knows the truth: tiles, seams, mirrors, taxa, bad input."""
 
+import os
 import tracemalloc
+from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -21,7 +24,7 @@ from inference.segmentation import (
     YoloSegmenter,
     segment,
 )
-from inference.segmentation.yolo import thinned
+from inference.segmentation.yolo import box_mask, thinned
 from tests.inference.models import (
     OracleEngine,
     coded_picture,
@@ -104,7 +107,7 @@ def test_tiles_cover_the_picture_and_overlap_enough(width, height, overlap):
         starts = sorted({getattr(tile, axis) for tile in canvas.tiles})
         assert starts[0] == 0
         assert starts[-1] + min(256, length) == length
-        assert all(0 < b - a <= 256 * (1 - overlap) + 1 for a, b in zip(starts, starts[1:], strict=False))
+        assert all(0 < b - a <= 256 * (1 - overlap) + 1 for a, b in pairwise(starts))
 
 
 def test_a_tile_of_a_scaled_picture_shows_what_the_whole_scaled_picture_shows():
@@ -166,7 +169,7 @@ def test_a_label_that_leads_nowhere_is_named_before_any_picture_is_seen():
     model = Model(card(labels=("Porites", "Krill")), OracleEngine([], 2, yolo_answer))
     with pytest.raises(ModelError, match="Krill"):
         class_map(model.card, "demo-reef")
-    with pytest.raises(ModelError, match="Krill.*choose another model"):
+    with pytest.raises(ModelError, match=r"Krill.*choose another model"):
         Segmenter.of(model, None, {"Porites": "Porites"})
     with pytest.raises(ModelError, match="not for corals"):
         Segmenter.of(Model(card("corners"), OracleEngine([], 2, yolo_answer)))
@@ -226,3 +229,47 @@ def test_200_megapixels_are_seen_in_bounded_memory():
     tracemalloc.stop()
     assert len(task.canvas(image).tiles) > 50
     assert peak < 250e6
+
+
+@pytest.fixture(scope="module", params=[("yolo11n-seg.yaml", {}), ("yolo26n-seg.yaml", {"nms": False})])
+def exported(request, tmp_path_factory):
+    """A YOLO-seg model with random weights, exported by ultralytics in one of its two layouts."""
+    pytest.importorskip("torch", reason="ultralytics' own export needs the torch extra")
+    pytest.importorskip("ultralytics", reason="ultralytics' own export needs the torch extra")
+    from inference.training.ultralytics_door import yolo_class
+
+    kind, how = request.param
+    folder = tmp_path_factory.mktemp("export")
+    before = Path.cwd()
+    os.chdir(folder)  # ultralytics writes beside itself
+    try:
+        path = yolo_class()(kind).export(format="onnx", imgsz=160, opset=17, simplify=False, verbose=False, **how)
+        return open_engine("onnxruntime", Path(path).read_bytes(), threads=1)
+    finally:
+        os.chdir(before)
+
+
+def test_masks_of_real_exports_are_those_of_ultralytics(exported):
+    import torch
+    from ultralytics.utils.ops import process_mask
+
+    rng = np.random.default_rng(1)
+    image = cv2.resize(rng.integers(0, 255, (12, 12, 3), np.uint8), (160, 160), interpolation=cv2.INTER_CUBIC)
+    labels = [f"taxon {n}" for n in range(80)]
+    task = YoloSegmenter(exported, labels, 160, "random@1", Options(min_score=0.0, iou=1.0))
+    outputs = exported.predict(task.prepare(image))
+    task.finish(image, outputs)  # noise, but in a layout that is understood
+    look = task._candidates(outputs[0][0], 32)
+    checked = 0
+    for box, own in zip(np.clip(look.boxes, 0, 160), look.coefficients, strict=True):
+        crop, left, top = box_mask(outputs[1][0], own, box, 160)
+        ours = np.zeros((160, 160), np.uint8)
+        ours[top : top + crop.shape[0], left : left + crop.shape[1]] = crop
+        planes, boxes = torch.tensor(outputs[1][0]), torch.tensor(box)[None]
+        theirs = process_mask(planes, torch.tensor(own)[None], boxes, (160, 160), upsample=True)[0].numpy()
+        left, top, right, bottom = np.round(box).astype(int) + (1, 1, -1, -1)  # edges are rounded in two ways
+        inner = np.s_[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+        if theirs[inner].sum() > 200:
+            checked += 1
+            assert (ours[inner] != theirs[inner]).mean() < 0.002
+    assert checked >= 5
