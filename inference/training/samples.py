@@ -23,6 +23,11 @@ SURVEY = "survey"
 Outlines = list[tuple[str, NDArray[np.float64]]]
 
 
+def setting_of(seed: int) -> str:
+    """Which generator and setting a seed is painted with: the sample survey's own, ``usual`` and ``hard`` alike."""
+    return (SURVEY, "usual", "hard")[seed % 3]
+
+
 def picture(seed: int, inpainted: bool, side_px: int = PICTURE_PX, setting: str = SURVEY) -> tuple[NDArray, Outlines]:
     """A straight picture as the segmenter gets it, uint8 RGB, and its outlines (taxon, ring) in the same pixels.
 

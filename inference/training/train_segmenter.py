@@ -25,7 +25,7 @@ from inference.engines import open_engine
 from inference.scenes import TAXA
 from inference.segmentation import CoreSegmenter, Options, segment
 from inference.training.evaluate import average_precision
-from inference.training.samples import HELD_OUT_FROM, PICTURE_PX, SURVEY, picture, targets
+from inference.training.samples import HELD_OUT_FROM, PICTURE_PX, picture, setting_of, targets
 
 NAME = "demo-corals"
 CROP_PX = 384
@@ -78,11 +78,6 @@ class Net(nn.Module):
         for block, side in zip(self.up, kept[-2::-1], strict=True):
             x = block(torch.cat([functional.interpolate(x, scale_factor=2.0, mode="nearest"), side], 1))
         return self.head(x)
-
-
-def setting_of(seed: int) -> str:
-    """Which generator and setting a seed is painted with: the sample survey's own, ``usual`` and ``hard`` alike."""
-    return (SURVEY, "usual", "hard")[seed % 3]
 
 
 def _sample(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

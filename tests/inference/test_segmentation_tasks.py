@@ -267,7 +267,7 @@ def test_masks_of_real_exports_are_those_of_ultralytics(exported):
         ours[top : top + crop.shape[0], left : left + crop.shape[1]] = crop
         planes, boxes = torch.tensor(outputs[1][0]), torch.tensor(box)[None]
         theirs = process_mask(planes, torch.tensor(own)[None], boxes, (160, 160), upsample=True)[0].numpy()
-        left, top, right, bottom = np.round(box).astype(int) + (1, 1, -1, -1)  # edges are rounded in two ways
+        left, top, right, bottom = np.round(box).astype(int) + np.array([1, 1, -1, -1])  # edges are rounded in two ways
         inner = np.s_[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
         if theirs[inner].sum() > 200:
             checked += 1
