@@ -70,7 +70,10 @@ class Net(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """RGB of 0..1 to logits at half the size."""
-        x = self.stem(image - 0.5)
+        # Water takes colour and contrast from the whole picture alike: both are set right before anything is looked at.
+        centred = image - image.mean((2, 3), keepdim=True)
+        contrast = centred.pow(2).mean((2, 3), keepdim=True).sqrt()
+        x = self.stem(centred / (contrast + 0.03))
         kept = []
         for i, block in enumerate(self.down):
             x = block(functional.max_pool2d(x, 2) if i else x)
