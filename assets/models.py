@@ -1,5 +1,8 @@
 """The retraining loop, partitioned by ``release``: a candidate from its labels, its evaluation, promotion by rule."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 from pydantic import Field
 
@@ -154,26 +157,31 @@ def models_evaluation(
         )
     except REFUSALS as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    enough = dg.AssetCheckResult(
+    return dg.MaterializeResult(check_results=[_enough(report)], metadata=_evaluation_metadata(report))
+
+
+def _enough(report: Mapping[str, Any]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
         check_name=ENOUGH,
         passed=report["quadrats"] >= MIN_QUADRATS,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"quadrats": report["quadrats"], "needed": MIN_QUADRATS},
     )
-    return dg.MaterializeResult(
-        check_results=[enough],
-        metadata={
-            "candidate": report["candidate"],
-            "champion": report["champion"] or "none",
-            "better": report["better"],
-            "verdict": report["why"],
-            "pictures": report["pictures"],
-            "quadrats": report["quadrats"],
-            "validation_set": f"{report['release']} {report['split']} {report['content_sha256'][:12]}",
-            "overall": dg.MetadataValue.json(headline(report)),
-            META_PREVIEW: dg.MetadataValue.md(report_table(report)),
-        },
-    )
+
+
+def _evaluation_metadata(report: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "candidate": report["candidate"],
+        "champion": report["champion"] or "none",
+        "better": report["better"],
+        "verdict": report["why"],
+        "pictures": report["pictures"],
+        "quadrats": report["quadrats"],
+        "unreadable": dg.MetadataValue.json(report["unreadable"]),
+        "validation_set": f"{report['release']} {report['split']} {report['content_sha256'][:12]}",
+        "overall": dg.MetadataValue.json(headline(report)),
+        META_PREVIEW: dg.MetadataValue.md(report_table(report)),
+    }
 
 
 @dg.asset(

@@ -27,7 +27,7 @@ from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables, NotMadeYetError
 
 STAGE = "datasets/release"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 ALL_BATCHES = dg.AllPartitionMapping()
 
 

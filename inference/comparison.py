@@ -160,9 +160,10 @@ def compare(
     draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), rounds).astype(float)
     weights = np.vstack([np.ones(len(names)), draws])  # the first row is the pictures as they are
     models = {"candidate": candidate} | ({} if champion is None else {"champion": champion})
+    counts = {model: [_Taxon(scores, taxon, place) for taxon in present] for model, scores in models.items()}
     values = {
-        model: np.array([[_Taxon(scores, t, place).figures(w) for w in weights] for t in present])
-        for model, scores in models.items()
+        model: np.array([[taxon.figures(drawn) for drawn in weights] for taxon in taxa_])
+        for model, taxa_ in counts.items()
     }
     if "champion" in values:
         values["difference"] = values["candidate"] - values["champion"]

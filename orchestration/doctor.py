@@ -10,7 +10,7 @@ from importlib.metadata import version
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
-from inference.registry import ModelError, labels_problem
+from inference.registry import ModelError, ModelRegistry, labels_problem
 from labels.survey import SurveyConfig
 from resources.cvat import CvatClient, CvatRefused, CvatUnavailable
 from resources.cvat.compatibility import compatibility
@@ -67,7 +67,7 @@ def check_store(store: ObjectStore) -> Iterator[Finding]:
     yield Finding("object store", level, f"{store.url}: written and read", fix)
 
 
-def model_problem(models: InstalledModels, survey: SurveyConfig) -> str | None:
+def model_problem(models: ModelRegistry, survey: SurveyConfig) -> str | None:
     """Why a survey's coral model cannot work for it; ``None`` when it can."""
     try:
         return labels_problem(models.card(survey.models.corals), survey.taxonomy)

@@ -34,6 +34,9 @@ from resources.object_store import MissingObjectError, ObjectStore
 MAX_WEIGHTS = 2 * 2**30
 """Largest weights file that is downloaded when the card states no size."""
 
+ANY = "*"
+"""Whatever version is promoted; no version is called so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -112,9 +115,24 @@ class InstalledModels(ModelRegistry):
         return kept
 
     def promote(
-        self, versioned: str, who: str, why: str, *, metrics: Mapping[str, Any] | None = None, forced: bool = False
+        self,
+        versioned: str,
+        who: str,
+        why: str,
+        *,
+        metrics: Mapping[str, Any] | None = None,
+        forced: bool = False,
+        over: str | None = ANY,
     ) -> Event:
-        """Make ``name@version`` the one its name means. Whether it should be is ``assets.common.promotion``'s matter.
+        """Make ``name@version`` the one its name means. Whether it should be is ``assets.common.evaluation``'s matter.
+
+        Args:
+            versioned: the model.
+            who: for the history.
+            why: for the history.
+            metrics: what it was decided on.
+            forced: whether a person decided against or without the rule.
+            over: the promoted version that it was found better than; when another one is by now, nothing happens.
 
         Raises:
             ModelError: it does not exist, is promoted already, or its weights are not in order.
@@ -123,8 +141,11 @@ class InstalledModels(ModelRegistry):
         self.weights(card)  # never promote what cannot be loaded
 
         def decide(events: Sequence[Event]) -> Event:
-            if self._stack(events, card.name)[-1] == card.version:
+            now = self._stack(events, card.name)[-1]
+            if now == card.version:
                 raise ModelError(f"{card.versioned} is promoted already")
+            if over not in (ANY, now):
+                raise ModelError(f"{card.name}@{now} has been promoted meanwhile: measure {card.versioned} against it")
             return self._event(
                 events, "promote", card.name, card.version, who, why=why, forced=forced, metrics=dict(metrics or {})
             )

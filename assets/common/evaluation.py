@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -115,14 +116,14 @@ def promote_by_rule(models: InstalledModels, candidate: str, who: str, *, releas
     if report is None:
         raise ModelError(f"{card.versioned} has not been measured: {ask}")
     now = _champion(models, card, None)
-    if report["champion"] != (now.reference if now else None) and not report["against_named"]:
+    if now and report["champion"] != now.reference:
         raise ModelError(
-            f"{card.versioned} was measured against {report['champion']}, promoted is "
-            f"{now.reference if now else 'none'}: {ask}"
+            f"{card.versioned} was measured against {report['champion']}, promoted is {now.reference}: {ask}"
         )
     if not report["better"]:
         raise ModelError(f"{card.versioned} is not promoted: {report['why']}. A person may: --force --reason '...'")
-    return models.promote(card.versioned, who, report["why"], metrics=headline(report))
+    over = now.version if now else None
+    return models.promote(card.versioned, who, report["why"], metrics=headline(report), over=over)
 
 
 def headline(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,12 +191,9 @@ def _report(
     verdict: Verdict,
     margin: float,
 ) -> dict[str, Any]:
-    from datetime import UTC, datetime
-
     return {
         "candidate": card.reference,
         "champion": other.reference if other else None,
-        "against_named": bool(other and other.name != card.name),
         "release": release.name,
         "content_sha256": release.content_sha256,
         "split": SPLIT,

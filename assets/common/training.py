@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,12 +69,21 @@ def train_candidate(
     trained = train(folder / "training", dataset.yaml, recipe, on_epoch)
     weights = folder / f"{name}-{version}.onnx"
     weights.write_bytes(trained.onnx)
-    card = ModelCard(
+    card = _card(release, name, version, recipe, dataset, trained, weights.name)
+    kept = models.add(card, folder, who, f"trained on release {release.name}")
+    shutil.rmtree(folder, ignore_errors=True)  # pictures and checkpoints have done their work
+    return Candidate(kept, trained, dataset)
+
+
+def _card(
+    release: ReleaseData, name: str, version: str, recipe: Recipe, dataset: Dataset, trained: Trained, file: str
+) -> ModelCard:
+    return ModelCard(
         name=name,
         version=version,
         task=TASK,
         engine="onnxruntime",
-        file=weights.name,
+        file=file,
         sha256=hashlib.sha256(trained.onnx).hexdigest(),
         labels=release.taxa,
         input_px=recipe.image_px,
@@ -85,7 +95,6 @@ def train_candidate(
         crosswalk=release.taxonomy or None,
         options={"recipe": recipe.model_dump(), "release_sha256": release.content_sha256},
     )
-    return Candidate(models.add(card, folder, who, f"trained on release {release.name}"), trained, dataset)
 
 
 def candidate_of(models: InstalledModels, release: str, name: str = "") -> ModelCard:

@@ -29,6 +29,12 @@ class Recipe(BaseModel):
     patience: int = Field(50, ge=0, le=2000, description="Stop after this many epochs without gain; 0 = never.")
     image_px: int = Field(ge=64, le=2048, multiple_of=32, description="Side of the pictures the network sees, pixels.")
     batch: int = Field(ge=1, le=256, description="Pictures per step.")
+    step_pictures: int = Field(
+        64,
+        ge=1,
+        le=1024,
+        description="Pictures behind one change of the weights; few for small releases.",
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of weights, order and augmentation.")
     optimizer: Literal["auto", "SGD", "AdamW", "MuSGD"] = Field("auto", description="Of ultralytics.")
     learning_rate: float = Field(0.01, gt=0, le=1, description="At the start; 'auto' chooses its own.")

@@ -105,11 +105,12 @@ def _fit(
 
 def _arguments(folder: Path, data_yaml: Path, recipe: Recipe, device: str) -> dict[str, Any]:
     gpu = device != "cpu"
-    chosen = recipe.model_dump(exclude={"architecture", "image_px", "learning_rate", "licence"})
+    chosen = recipe.model_dump(exclude={"architecture", "image_px", "learning_rate", "step_pictures", "licence"})
     return {
         **chosen,
         "imgsz": recipe.image_px,
         "lr0": recipe.learning_rate,
+        "nbs": recipe.step_pictures,
         "data": str(data_yaml),
         "project": str(folder.resolve()),
         "name": "run",

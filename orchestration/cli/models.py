@@ -48,14 +48,14 @@ def list_models(
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table("", "model", "task", "engine", "labels", "figures", "licence", "from")
+    table = Table("", "model", "task", "labels", "held-out figures", "from")
+    table.columns[1].no_wrap = True
     for row in rows:
-        figures = ", ".join(f"{name} {value:g}" for name, value in list(row.get("metrics", {}).items())[-2:])
+        metrics = row.get("metrics", {})
+        shown = [name for name in metrics if "mAP" in name] or [*metrics][:2]
+        figures = ", ".join(f"{name} {metrics[name]:g}" for name in shown)
         labels = str(len(row.get("labels", []))) if row.get("labels") else "–"
-        name = f"{row['reference']}"
-        table.add_row(
-            "*" * row["promoted"], name, row["task"], row["engine"], labels, figures, row["licence"], row["origin"]
-        )
+        table.add_row("*" * row["promoted"], row["reference"], row["task"], labels, figures, row["origin"])
     Console().print(table)
 
 

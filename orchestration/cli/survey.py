@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from inference.registry import ModelRegistry
 from labels.survey import SurveyError, survey_json_schema
 from orchestration.cli.context import UsageProblem, state
 from orchestration.doctor import model_problem
@@ -26,7 +27,7 @@ def check(
     paths = files or catalog.paths()
     if not paths:
         raise UsageProblem(f"no survey file in {catalog.folder}: copy surveys/example.yaml and change it")
-    models = state(context).models
+    models = _known_models(state(context).models)
     problems = []
     for path in paths:
         try:
@@ -41,6 +42,18 @@ def check(
             typer.echo(f"{path}: ok ({survey.name}, {survey.workflow}, batches of {survey.batch_size})")
     if problems:
         raise SurveyError("\n".join(problems))
+
+
+def _known_models(models: ModelRegistry) -> ModelRegistry:
+    """The installation's models; the shipped ones where its store is out of reach, as on a laptop in the field."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        models.cards()
+    except (BotoCoreError, ClientError) as error:
+        typer.echo(f"the object store does not answer ({error}): checked against the shipped models only", err=True)
+        return ModelRegistry()
+    return models
 
 
 @app.command("schema")

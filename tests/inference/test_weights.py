@@ -81,7 +81,7 @@ def test_the_length_of_a_safetensors_header_is_not_taken_for_a_pickle():
 
 @pytest.mark.parametrize("data", [EVIL[6][:-40], archive(model__data_dot_pkl=TENSORS[:-4]), TENSORS[:-4], b""])
 def test_a_file_cut_in_half_is_named_as_such(data):
-    with pytest.raises(ModelError, match="cut-off|empty"):
+    with pytest.raises(ModelError, match=r"cut-off|empty"):
         examine(data, "reef@1")
 
 
