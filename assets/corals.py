@@ -3,7 +3,9 @@
 ``corals/proposed`` outlines them with the survey's model; ``corals/review`` and ``corals/reviewed`` are the gate.
 """
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -19,8 +21,9 @@ from assets.common.names import POOL_GPU, TEAM_VISION, Gate
 from assets.common.seeing import with_task
 from assets.common.sharded import Tools, sharded_asset
 from assets.common.stage import Done, Share, StageResult, Work, run_stage_together
-from inference.registry import ModelRegistry
-from inference.segmentation import Instance, Segmenter
+from inference.engines import EngineError
+from inference.registry import ModelError, ModelRegistry, class_map
+from inference.segmentation import Instance, Options, Segmenter
 from labels.formats.cvat import coral_guide, taxonomy_label_specs
 from labels.manifest import ManifestRow
 from labels.schema import Kind, Shape
@@ -29,7 +32,7 @@ from labels.taxonomy import load_taxonomy
 from resources.tables import BatchTables
 
 STAGE = "corals/proposed"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def _report(tools: Tools, batch: str, result: StageResult) -> dg.MaterializeResult:
@@ -60,49 +63,67 @@ def propose(
     """Outline corals in every clean picture, or in a worker's share of them.
 
     Raises:
-        dg.Failure: the model proposes taxa that the survey's taxonomy does not have.
+        dg.Failure: the model cannot be opened, or its labels do not fit the survey's taxonomy.
     """
-    model = Segmenter.of(models.load(survey.models.corals, threads=threads))
-    unknown = sorted(set(model.labels) - {taxon.name for taxon in load_taxonomy(survey.taxonomy).taxa})
-    if unknown:
-        raise dg.Failure(
-            f"model {model.reference} proposes {', '.join(unknown)}, unknown to taxonomy {survey.taxonomy!r}: "
-            "choose another model or taxonomy in the survey file",
-            allow_retries=False,
-        )
+    task = segmenter(survey, models, threads)
 
     def then(work: Work, image: NDArray[np.uint8], instances: list[Instance]) -> Done:
-        shapes = [
-            Shape(
-                work.image_id,
-                f"{work.image_id}:{number:04d}",
-                Kind.POLYGON,
-                instance.label,
-                [float(v) for v in np.asarray(instance.ring).ravel()],
-                holes=[[float(v) for v in np.asarray(hole).ravel()] for hole in instance.holes],
-                score=instance.score,
-                model=model.reference,
-            )
-            for number, instance in enumerate(instances)
-        ]
-        scores = [i.score for i in instances]
-        # The picture is as sure as its least sure colony; one without any colony is never sure.
-        extra = {"score": float(min(scores, default=0.0)), "colonies": len(shapes), "defects": []}
-        return Done(extra=extra, shapes=shapes)
+        return _done(work, instances, task.reference)
 
-    works = [Work(row) for row in tables.manifest(CLEAN, batch) if row.usable]
+    works = [Work(row, asdict(task.options)) for row in tables.manifest(CLEAN, batch) if row.usable]
     return run_stage_together(
         tables,
         STAGE,
         batch,
         works,
-        with_task(tables, model, then, workers=threads, progress=progress),
+        with_task(tables, task, then, workers=threads, progress=progress),
         code_version=CODE_VERSION,
-        model=model.reference,
+        model=task.reference,
         labels=True,
         share=share,
         shared=shared,
     )
+
+
+def segmenter(survey: SurveyConfig, models: ModelRegistry, threads: int = 1) -> Segmenter:
+    """The survey's model, asked as the survey says.
+
+    Raises:
+        dg.Failure: the model cannot be opened, or its labels do not fit the survey's taxonomy.
+    """
+    try:
+        model = models.load(survey.models.corals, threads=threads)
+        task = Segmenter.of(model, _options(survey), class_map(model.card, survey.taxonomy))
+        task.engine.load()
+    except (ModelError, EngineError) as error:
+        raise dg.Failure(f"survey {survey.name}: {error}", allow_retries=False) from error
+    return task
+
+
+def _options(survey: SurveyConfig) -> Options:
+    ask = survey.segmentation
+    least = math.pi / 4 * (ask.min_colony_cm / survey.frame.side_cm) ** 2
+    return Options(ask.min_score, ask.tile_px, ask.tile_overlap, ask.iou, ask.flip, least)
+
+
+def _done(work: Work, instances: Sequence[Instance], model: str) -> Done:
+    shapes = [
+        Shape(
+            work.image_id,
+            f"{work.image_id}:{number:04d}",
+            Kind.POLYGON,
+            instance.label,
+            [float(v) for v in instance.ring.ravel()],
+            holes=[[float(v) for v in hole.ravel()] for hole in instance.holes],
+            score=instance.score,
+            model=model,
+        )
+        for number, instance in enumerate(instances)
+    ]
+    scores = [i.score for i in instances]
+    # The picture is as sure as its least sure colony; one without any colony is never sure.
+    extra = {"score": float(min(scores, default=0.0)), "colonies": len(shapes), "defects": []}
+    return Done(extra=extra, shapes=shapes)
 
 
 corals_proposed = sharded_asset(

@@ -101,6 +101,31 @@ class Models(_Part):
     )
 
 
+class Segmentation(_Part):
+    """How the coral model is asked."""
+
+    min_score: float = Field(
+        0.25, ge=0, le=1, description="Colonies that the model is less sure of are not proposed (0 to 1)."
+    )
+    min_colony_cm: float = Field(
+        1.4, ge=0, le=100, description="Diameter of the smallest colony that is proposed, in centimetres."
+    )
+    tile_px: int | None = Field(
+        None,
+        ge=128,
+        le=8192,
+        description="Look at squares of this side, in pixels of the clean picture, one after the other: finds smaller "
+        "colonies, takes longer. Empty = the whole picture at once.",
+    )
+    tile_overlap: float = Field(
+        0.2, ge=0.05, le=0.5, description="Share of a square that its neighbour sees too; colonies are joined there."
+    )
+    iou: float = Field(
+        0.6, gt=0, le=1, description="Of two proposals that overlap by more than this the surer one stays (0 to 1)."
+    )
+    flip: bool = Field(False, description="Look at the mirrored picture too: a little better, takes twice as long.")
+
+
 class Removal(_Part):
     """How the strings are taken out of the picture (workflow three_stage)."""
 
@@ -235,6 +260,7 @@ class SurveyConfig(_Part):
         "demo-reef) or path of a YAML file.",
     )
     models: Models = Field(default_factory=Models, description="The models that propose labels.")
+    segmentation: Segmentation = Field(default_factory=Segmentation, description="How the coral model is asked.")
     removal: Removal = Field(default_factory=Removal, description="How the strings are taken out.")
     gates: Gates = Field(default_factory=Gates, description="The points where people may review.")
     cvat: Cvat = Field(default_factory=Cvat, description="How the work appears in CVAT.")
