@@ -9,46 +9,41 @@ import numpy as np
 from assets.common.before_after import before_after_sheet
 from assets.common.metadata import stage_result
 from assets.common.names import POOL_GPU, TEAM_VISION
-from assets.common.partitions import BATCHES
 from assets.common.pictures import load_rgb, save_jpeg, save_png
-from assets.common.stage import Done, PictureError, StageResult, Work, run_stage, shapes_by_image
+from assets.common.sharded import Tools, sharded_asset
+from assets.common.stage import (
+    Done,
+    PictureError,
+    Share,
+    StageResult,
+    Work,
+    one_by_one,
+    run_stage_together,
+    shapes_by_image,
+)
 from assets.lattice import GATE as LATTICE
 from assets.rectified import STAGE as RECTIFIED
+from inference.engines import EngineError
 from inference.registry import ModelError, ModelRegistry
-from inference.removal import MODELS, CleanPicture, Predicts, RemovalError, RemovalPlan, clean_picture, open_lama
+from inference.removal import (
+    LEARNED_MODEL,
+    MODELS,
+    CleanPicture,
+    LamaEngine,
+    Predicts,
+    RemovalError,
+    RemovalPlan,
+    clean_picture,
+    open_lama,
+)
 from labels.lattice import load_topology
 from labels.manifest import ManifestRow, Status
 from labels.survey import SurveyConfig
-from resources.settings import Settings
-from resources.surveys import SurveyCatalog
+from labels.survey_model import Removal
 from resources.tables import BatchTables
 
 STAGE = "images/clean"
 CODE_VERSION = "2"
-
-
-@dg.asset(
-    key=STAGE.split("/"),
-    deps=[dg.AssetKey(RECTIFIED.split("/")), dg.AssetKey(LATTICE.reviewed.split("/"))],
-    partitions_def=BATCHES,
-    group_name="images",
-    owners=[TEAM_VISION],
-    kinds={"opencv", "onnx", "image"},
-    pool=POOL_GPU,
-    code_version=CODE_VERSION,
-)
-def images_clean(
-    context: dg.AssetExecutionContext,
-    tables: dg.ResourceParam[BatchTables],
-    surveys: dg.ResourceParam[SurveyCatalog],
-    models: dg.ResourceParam[ModelRegistry],
-    settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult:
-    """Pictures without strings, for outlining corals. Only mask pixels change, and the mask is kept as a PNG."""
-    batch = context.partition_key
-    result = clean(tables, surveys.of_batch(batch), batch, settings.worker_threads, models)
-    before = {row.image_id: row for row in tables.manifest(RECTIFIED, batch)}
-    return stage_result(result, tables, counts(result.rows), preview=before_after_sheet(tables, before, result.rows))
 
 
 def counts(rows: list[ManifestRow]) -> dict[str, int | float | str]:
@@ -63,9 +58,15 @@ def counts(rows: list[ManifestRow]) -> dict[str, int | float | str]:
 
 
 def clean(
-    tables: BatchTables, survey: SurveyConfig, batch: str, threads: int = 1, models: ModelRegistry | None = None
+    tables: BatchTables,
+    survey: SurveyConfig,
+    batch: str,
+    threads: int = 1,
+    models: ModelRegistry | None = None,
+    share: Share | None = None,
+    shared: int = 0,
 ) -> StageResult:
-    """Remove the reviewed lattice, and the tape if the survey says so, from every rectified picture.
+    """Remove the reviewed lattice, and the tape if the survey says so, from a batch or a worker's share of it.
 
     Raises:
         dg.Failure: the survey's removal model cannot be used.
@@ -91,8 +92,17 @@ def clean(
         extra = {**work.source.extra, "mask_uri": mask_uri, "mask_sha256": mask_sha256, **facts(made)}
         return Done(sha256, uri, image.shape[1], image.shape[0], extra=extra)
 
-    works = _works(tables, batch, reviewed, survey)
-    return run_stage(tables, STAGE, batch, works, do, code_version=CODE_VERSION, model=model, threads=threads)
+    return run_stage_together(
+        tables,
+        STAGE,
+        batch,
+        _works(tables, batch, reviewed, survey),
+        one_by_one(do, threads),
+        code_version=CODE_VERSION,
+        model=model,
+        share=share,
+        shared=shared,
+    )
 
 
 def painter(survey: SurveyConfig, models: ModelRegistry, threads: int) -> tuple[str, Predicts | None]:
@@ -104,14 +114,22 @@ def painter(survey: SurveyConfig, models: ModelRegistry, threads: int) -> tuple[
     wanted = survey.removal
     try:
         if wanted.method == "learned":
-            model = models.load(wanted.model, threads=threads)
+            model = models.load(wanted.model or LEARNED_MODEL, threads=threads)
+            model.engine.load()
             return model.reference, model.engine
         if wanted.method == "lama":
-            lama = open_lama(Path(wanted.weights or ""), wanted.sha256 or "")
+            lama = _lama(wanted, models)
             return lama.reference, lama
-    except (ModelError, RemovalError) as error:
+    except (ModelError, EngineError, RemovalError) as error:
         raise dg.Failure(f"removal of survey {survey.name}: {error}", allow_retries=False) from error
     return MODELS[wanted.method], None
+
+
+def _lama(wanted: Removal, models: ModelRegistry) -> LamaEngine:
+    if not wanted.model:
+        return open_lama(Path(wanted.weights or ""), wanted.sha256 or "")
+    card = models.card(wanted.model)
+    return LamaEngine(models.weights(card), card.sha256, card.reference)
 
 
 def facts(made: CleanPicture) -> dict[str, Any]:
@@ -148,3 +166,30 @@ def _works(tables: BatchTables, batch: str, reviewed: list[ManifestRow], survey:
             params = {"nodes": [float(v) for v in lattice[0].points], "outside": outside, **settings}
         works.append(Work(rectified[row.image_id], params))
     return works
+
+
+def _report(tools: Tools, batch: str, result: StageResult) -> dg.MaterializeResult:
+    tables = tools.tables
+    before = {row.image_id: row for row in tables.manifest(RECTIFIED, batch)}
+    return stage_result(result, tables, counts(result.rows), preview=before_after_sheet(tables, before, result.rows))
+
+
+images_clean = sharded_asset(
+    STAGE,
+    [RECTIFIED, LATTICE.reviewed],
+    lambda tools, batch: clean(
+        tools.tables,
+        tools.surveys.of_batch(batch),
+        batch,
+        tools.settings.worker_threads,
+        tools.models,
+        tools.share,
+        tools.shared,
+    ),
+    _report,
+    description="Pictures without strings, for outlining corals. Only mask pixels change; the mask is kept as a PNG.",
+    code_version=CODE_VERSION,
+    pool=POOL_GPU,
+    owners=[TEAM_VISION],
+    kinds={"opencv", "onnx", "image"},
+)

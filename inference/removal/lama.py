@@ -31,8 +31,8 @@ class LamaEngine:
 
     name = "torch"
 
-    def __init__(self, weights: bytes, sha256: str) -> None:
-        """Keep the bytes if they are the pinned file.
+    def __init__(self, weights: bytes, sha256: str, reference: str | None = None) -> None:
+        """Keep the bytes if they are the pinned file; ``reference``: what is written as the model.
 
         Raises:
             RemovalError: they are not.
@@ -40,10 +40,10 @@ class LamaEngine:
         digest = hashlib.sha256(weights).hexdigest()
         if digest != sha256.lower():
             raise RemovalError(
-                f"the LaMa file is not the pinned one: its sha256 is {digest[:12]}..., the survey file says "
-                f"{sha256[:12]}...; restore the file, or pin the new one in 'removal: sha256'"
+                f"the LaMa file is not the pinned one: its sha256 is {digest[:12]}..., pinned is "
+                f"{sha256[:12]}...; restore the file, or pin the new one"
             )
-        self.reference = f"lama@file#{digest[:12]}"
+        self.reference = reference or f"lama@file#{digest[:12]}"
         self.device = "cpu"
         self._weights, self._module = weights, None
         self._lock = threading.Lock()

@@ -1,13 +1,18 @@
 """``images/clean``: each outcome is recorded, the mask is kept, and a model that is not there stops the stage."""
 
+import hashlib
+
 import cv2
 import dagster as dg
 import numpy as np
 import pytest
+import yaml
 
 from assets import clean
 from assets.common.before_after import before_after_sheet, crop
 from assets.common.pictures import load_rgb, save_jpeg
+from assets.common.stage import Share
+from inference.registry import ModelRegistry
 from inference.removal import string_mask
 from labels.lattice import load_topology
 from labels.manifest import ManifestRow, Status
@@ -109,8 +114,49 @@ def test_a_lama_file_that_is_missing_or_another_stops_the_stage_in_one_line(tabl
         clean.clean(tables, survey("{model: unheard-of}"), BATCH)
 
 
+def test_a_lama_file_of_the_registry_is_named_in_the_manifest(tables, tmp_path):
+    torch = pytest.importorskip("torch", reason="LaMa runs on torch")
+
+    class StandIn(torch.nn.Module):
+        """As LaMa is called."""
+
+        def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            """Mid-grey in the mask."""
+            return image * (1 - mask) + 0.4 * mask
+
+    torch.jit.script(StandIn()).save(str(tmp_path / "big-lama.pt"))
+    card = {
+        "name": "big-lama",
+        "version": "1",
+        "task": "inpainting",
+        "engine": "torch",
+        "file": "big-lama.pt",
+        "sha256": hashlib.sha256((tmp_path / "big-lama.pt").read_bytes()).hexdigest(),
+        "labels": [],
+        "input_px": 512,
+        "licence": "Apache-2.0",
+        "trained_on": "a stand-in",
+        "trusted": True,
+    }
+    (tmp_path / "models.yaml").write_text(yaml.safe_dump({"models": [card]}))
+    registry = ModelRegistry(tmp_path)
+    result = clean.clean(tables, survey("{method: lama, model: big-lama}"), BATCH, models=registry)
+    row = next(row for row in result.rows if row.image_id == "plain")
+    assert row.status == Status.OK
+    assert row.model == f"big-lama@1#{card['sha256'][:12]}"
+
+
+def test_shares_of_a_batch_are_committed_together(tables):
+    asked = survey("{method: telea}")
+    shares = [clean.clean(tables, asked, BATCH, share=Share(number, 2)) for number in range(2)]
+    assert sorted(share.redone for share in shares) == [1, 2]
+    committed = clean.clean(tables, asked, BATCH, shared=2)
+    assert committed.redone == 0
+    assert [row.status for row in committed.rows] == [Status.OK, Status.OK, Status.FAILED]
+
+
 def test_lama_without_a_file_or_hash_is_a_mistake_in_the_survey_file():
-    with pytest.raises(SurveyError, match=r"needs 'sha256'.*\n.*needs 'weights'"):
+    with pytest.raises(SurveyError, match=r"removal: method 'lama' needs its file"):
         survey("{method: lama}")
 
 
