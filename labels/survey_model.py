@@ -129,10 +129,31 @@ class Segmentation(_Part):
 class Removal(_Part):
     """How the strings are taken out of the picture (workflow three_stage)."""
 
-    method: Literal["telea", "ns"] = Field(
-        "telea", description="OpenCV inpainting: 'telea' = fast marching, 'ns' = Navier-Stokes."
+    method: Literal["learned", "telea", "ns", "lama"] = Field(
+        "learned",
+        description="'learned' = a small network made for strings; 'telea', 'ns' = OpenCV inpainting (fast marching, "
+        "Navier-Stokes); 'lama' = the LaMa file you supply.",
     )
-    radius: int = Field(3, ge=1, le=50, description="Inpainting radius, in pixels of the straightened picture.")
+    radius: int = Field(
+        3, ge=1, le=50, description="Inpainting radius of 'telea' and 'ns', in pixels of the straightened picture."
+    )
+    dilation_px: float = Field(
+        0, ge=0, le=50, description="How much wider than the string the mask is on each side, in pixels, beyond blur."
+    )
+    tape: Literal["none", "paint", "exclude"] = Field(
+        "none",
+        description="A survey tape across the picture: 'none' = there is none; 'paint' = painted over; 'exclude' = "
+        "left visible. Either way its pixels stay out of cover.",
+    )
+    model: str | None = Field(
+        None,
+        description="Model of the registry for 'learned' and 'lama', as 'name' (the promoted version) or "
+        "'name@version'; empty = string-painter for 'learned', weights and sha256 for 'lama'.",
+    )
+    weights: str | None = Field(None, description="Path of the LaMa file (TorchScript, big-lama.pt), for 'lama'.")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-fA-F]{64}$", description="sha256 of the LaMa file; another file is refused."
+    )
 
 
 class GatePolicy(_Part):
