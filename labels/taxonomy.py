@@ -110,7 +110,9 @@ class Crosswalk:
 
 
 def parse_taxonomy(text: str, origin: str = "taxonomy") -> Taxonomy:
-    """A taxonomy from YAML text: ``name, version, rank, taxa: [{name, color, parent?, aphia_id?}], drop?, crosswalks?``.
+    """A taxonomy from YAML text.
+
+    Fields: ``name, version, rank, taxa: [{name, color, parent?, aphia_id?}], drop?, crosswalks?``.
 
     Raises:
         TaxonomyError: the text is not a taxonomy.

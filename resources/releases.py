@@ -6,6 +6,7 @@ interrupted release goes on with; ``releases/made/<name>/release.json`` is the c
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from resources.object_store import MissingObjectError, ObjectStore
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,59}")
 COMMIT = "release.json"
+SUMS = "checksums.sha256"
 TABLES = ("images.parquet", "labels.parquet")
 
 
@@ -160,6 +162,7 @@ class ReleaseShelf:
         self.store = store
         self.name = name
         self._parts = f"releases/parts/{name}/"
+        self._finished = _stated_sums(store, name) if is_made(store, name) else None
 
     def part(self, batch: str, digest: str) -> bytes | None:
         """A part that an earlier try has made."""
@@ -173,13 +176,21 @@ class ReleaseShelf:
         self.store.put(f"{self._parts}{batch}.{digest}.zip", data)
 
     def put_file(self, path: str, file: Path) -> None:
-        """Shelve a finished file."""
+        """Shelve a finished file.
+
+        Raises:
+            ReleaseError: the release is finished already, and this file is not the one it has.
+        """
+        if self._finished is not None and path != SUMS and self._finished.get(path) != _digest(file):
+            raise ReleaseError(
+                f"release {self.name!r} is finished and what it is made of has changed since ({path} would be "
+                "different): a release never changes; ask for a new one"
+            )
         self.store.put_file(release_key(self.name, path), file)
 
     def commit(self, data: bytes) -> None:
         """Write ``release.json``, then drop the parts and files of earlier tries that are not of this release."""
-        sums = self.store.get(release_key(self.name, "checksums.sha256")).decode()
-        mine = {line.partition("  ")[2] for line in sums.splitlines()} | {COMMIT, "checksums.sha256"}
+        mine = {*_stated_sums(self.store, self.name), COMMIT, SUMS}
         prefix = release_key(self.name, "")
         for key in list(self.store.keys(prefix)):
             if key.removeprefix(prefix) not in mine:
@@ -230,6 +241,16 @@ class RehearsalShelf:
     def previous(self, name: str, folder: Path) -> Mapping[str, Path]:
         """Tables of an earlier release."""
         return release_tables(self.store, name, folder)
+
+
+def _stated_sums(store: ObjectStore, name: str) -> dict[str, str]:
+    lines = store.get(release_key(name, SUMS)).decode().splitlines()
+    return {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _request_key(name: str) -> str:

@@ -15,7 +15,7 @@ from typing import IO
 
 import pyarrow.parquet as pq
 
-from labels.formats.common import zip_entry
+from labels.formats.common import LEVEL, zip_entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Assembly:
 
     def _archive(self, spec: ArchiveFile) -> zipfile.ZipFile:
         if spec.path not in self._archives:
-            self._archives[spec.path] = zipfile.ZipFile(self._file(spec.path), "w")
+            self._archives[spec.path] = zipfile.ZipFile(self._file(spec.path), "w", compresslevel=LEVEL)
         return self._archives[spec.path]
 
     def _section(self, name: str) -> Path:

@@ -33,9 +33,7 @@ CHECKED_OBJECTS = 50_000
 CHECKED_SHARE = 0.05
 
 
-def check_batch(
-    plan: ReleasePlan, given: BatchInput, files: Mapping[str, Path], formats: Sequence[str]
-) -> list[str]:
+def check_batch(plan: ReleasePlan, given: BatchInput, files: Mapping[str, Path], formats: Sequence[str]) -> list[str]:
     """What does not come back as it went in, a line per object; ``files`` hold this batch alone."""
     defects = []
     for name in formats:
@@ -62,9 +60,10 @@ def _parquet(plan: ReleasePlan, given: BatchInput, files: Files) -> list[str]:
                 shape.label,
                 shape.rle,
             )
-            points = np.array_equal(np.float32(row["points"]), np.float32(shape.points))
+            points = np.array_equal(np.asarray(row["points"], np.float32), np.asarray(shape.points, np.float32))
             holes = len(row["holes"]) == len(shape.holes) and all(
-                np.array_equal(np.float32(a), np.float32(b)) for a, b in zip(row["holes"], shape.holes, strict=True)
+                np.array_equal(np.asarray(a, np.float32), np.asarray(b, np.float32))
+                for a, b in zip(row["holes"], shape.holes, strict=True)
             )
             if not (same and points and holes):
                 defects.append(f"{path}: {shape.image_id}/{shape.shape_id}")
@@ -153,7 +152,7 @@ def _coralnet(plan: ReleasePlan, given: BatchInput, files: Files) -> list[str]:
     for name, x, y, label in readers.read_points(files["coralnet.csv"]):
         picture = names[name]
         on = [g for g in shapes[picture.image_id, label] if g.intersects(shapely.Point(x, y))]
-        if label != NO_CORAL and not on or not (0 <= x < picture.width and 0 <= y < picture.height):
+        if (label != NO_CORAL and not on) or not (0 <= x < picture.width and 0 <= y < picture.height):
             defects.append(f"{name}: the point at column {x}, row {y} is not on {label}")
     return defects
 
@@ -249,9 +248,7 @@ def _painted_alike(shape: Shape, picture: Picture) -> bool:
     return not ((theirs != (ours > 0)) & (band == 0)).any()
 
 
-def _painted(
-    given: BatchInput, read: Callable[[str], NDArray[np.integer]], value: Callable[[Shape], int]
-) -> list[str]:
+def _painted(given: BatchInput, read: Callable[[str], NDArray[np.integer]], value: Callable[[Shape], int]) -> list[str]:
     """Formats with one object per pixel: each object must have all pixels that it shares with no other."""
     mine: dict[str, list[Shape]] = defaultdict(list)
     for shape in given.shapes:
@@ -274,12 +271,12 @@ def _painted(
     return defects
 
 
-def _skeletons(
-    plan: ReleasePlan, given: BatchInput, read: Callable[[str], Iterable[Seen]], names: str
-) -> list[str]:
+def _skeletons(plan: ReleasePlan, given: BatchInput, read: Callable[[str], Iterable[Seen]], names: str) -> list[str]:
     """Places and visibility of corners and lattice; ``names``: how the format names pictures and nodes."""
     defects = []
-    sets = [("corners", given.corners, CORNER_NODES, given.photos())]
+    sets: list[tuple[str, list[Shape], Sequence[str], list[Picture]]] = [
+        ("corners", given.corners, CORNER_NODES, given.photos())
+    ]
     if plan.topology:
         sets.append(("lattice", given.lattice, plan.topology.node_ids, given.straightened()))
     for what, shapes, nodes, pictures in sets:

@@ -18,7 +18,7 @@ import pyarrow.csv
 from analytics.cover import COVER_SCHEMA
 from analytics.cover.points import layout
 from analytics.quality.agreement import ratings_at
-from analytics.release.assemble import ArchiveFile, FileSpec, Join, TableFile, TextFile
+from analytics.release.assemble import ArchiveFile, FileSpec, Join, Piece, TableFile, TextFile
 from analytics.release.inputs import SPLIT_NAMES, BatchInput, ReleasePlan
 from labels.formats import dwca
 from labels.formats.coco import (
@@ -56,9 +56,7 @@ class Exporter:
 
 def _parquet_files(plan: ReleasePlan) -> list[FileSpec]:
     head = ",".join(f'"{name}"' for name in COVER_SCHEMA.names).encode() + b"\n"
-    tables: list[FileSpec] = [
-        TableFile(f"{name}.parquet", name) for name in ("images", "labels", "keypoints", "cover")
-    ]
+    tables: list[FileSpec] = [TableFile(f"{name}.parquet", name) for name in ("images", "labels", "keypoints", "cover")]
     quality = TextFile("quality.json", [b"{", Join("quality", b",\n"), b"}\n"])
     return [*tables, TextFile("cover.csv", [head, Join("cover.csv")]), quality]
 
@@ -122,7 +120,7 @@ def _skeletons(plan: ReleasePlan) -> list[tuple[str, tuple[str, ...], list[tuple
 
 def _panoptic_files(plan: ReleasePlan) -> list[FileSpec]:
     rest = to_json({"categories": [{**c, "isthing": 1} for c in instance_categories(plan.taxonomy)]})
-    document = [b'{"annotations":[', Join("panoptic:annotations", b","), b'],"images":[']
+    document: list[Piece] = [b'{"annotations":[', Join("panoptic:annotations", b","), b'],"images":[']
     return [
         ArchiveFile(
             "coco/panoptic.zip",
@@ -150,7 +148,7 @@ def _yolo_files(plan: ReleasePlan) -> list[FileSpec]:
 
 
 def _yolo_file(what: str, data: bytes) -> ArchiveFile:
-    images = [b"picture,source\n", Join(f"yolo/{what}:images")]
+    images: list[Piece] = [b"picture,source\n", Join(f"yolo/{what}:images")]
     return ArchiveFile(f"yolo/{what}.zip", {"data.yaml": [data], "images.csv": images}, [f"yolo/{what}:labels"])
 
 
@@ -227,9 +225,7 @@ def _coralnet_sections(plan: ReleasePlan, given: BatchInput, numbers: Counter[st
         places = places.clip(0, (picture.width - 1, picture.height - 1))
         rated = ratings_at(mine.get(picture.image_id, []), places, plan.taxonomy.names)
         name = picture.file_name.rpartition("/")[2]
-        points += [
-            NetPoint(name, int(y), int(x), names[int(k)]) for (x, y), k in zip(places, rated, strict=True)
-        ]
+        points += [NetPoint(name, int(y), int(x), names[int(k)]) for (x, y), k in zip(places, rated, strict=True)]
     return {"coralnet": coralnet_rows(points)}
 
 

@@ -127,19 +127,13 @@ def _yolo_object(
         return seen
     count = data["kpt_shape"][0]
     places = numbers[4:].reshape(count, 3)
-    seen.nodes = {
-        str(k): (x * size[0] - 0.5, y * size[1] - 0.5, int(v)) for k, (x, y, v) in enumerate(places.tolist())
-    }
+    seen.nodes = {str(k): (x * size[0] - 0.5, y * size[1] - 0.5, int(v)) for k, (x, y, v) in enumerate(places.tolist())}
     return seen
 
 
-def read_cvat_xml(path: Path, sizes: dict[str, tuple[int, int]] | None = None) -> Iterator[Seen]:
-    """Polygons, masks, skeletons, points and tags of a CVAT for images XML, picture by picture.
-
-    Args:
-        sizes: unused; pictures state their own size.
-    """
-    for _, image in ElementTree.iterparse(path):
+def read_cvat_xml(path: Path) -> Iterator[Seen]:
+    """Polygons, masks, skeletons, points and tags of a CVAT for images XML, picture by picture."""
+    for _, image in ElementTree.iterparse(path):  # noqa: S314 - our own file, just written
         if image.tag != "image":
             continue
         name, width, height = image.attrib["name"], int(image.attrib["width"]), int(image.attrib["height"])
@@ -211,7 +205,7 @@ def read_panoptic(path: Path) -> Iterator[tuple[str, NDArray[np.int64], dict[str
         images = {image["id"]: image["image_id"] for image in document["images"]}
         for item in document["annotations"]:
             data = np.frombuffer(archive.read(f"panoptic/{item['file_name']}"), np.uint8)
-            blue, green, red = np.moveaxis(cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.int64), -1, 0)
+            blue, green, red = np.moveaxis(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.int64), -1, 0)
             segments = {s["shape_id"]: (s["id"], labels[s["category_id"]]) for s in item["segments_info"]}
             yield images[item["image_id"]], red + 256 * green + 65536 * blue, segments
 
@@ -232,9 +226,7 @@ def read_archive(path: Path) -> dict[str, list[dict[str, str]]]:
             terms = {int(f.attrib["index"]): f.attrib["term"].rpartition("/")[2] for f in part.iter(f"{space}field")}
             terms.setdefault(0, "id")
             lines = archive.read(name).decode().splitlines()[1:]
-            tables[name] = [
-                {terms[k]: value for k, value in enumerate(line.split("\t"))} for line in lines
-            ]
+            tables[name] = [{terms[k]: value for k, value in enumerate(line.split("\t"))} for line in lines]
         ElementTree.fromstring(archive.read("eml.xml"))  # noqa: S314
     return tables
 

@@ -27,7 +27,7 @@ from analytics.release.diff import changelog
 from analytics.release.exporters import Exporter, chosen
 from analytics.release.inputs import BatchInput, ReleaseDefectError, ReleasePlan, counts, fingerprint
 from analytics.release.splits import Splitter
-from analytics.release.verify import CHECKSUMS, RELEASE_JSON, checksum_lines, sha256_of
+from analytics.release.verify import CHECKSUMS, checksum_lines, sha256_of
 from labels.formats.common import zipped
 
 MAX_NAMED = 20
@@ -83,7 +83,8 @@ def write_release(
     Args:
         load: a batch by its key; called once per batch, in order.
         progress: called after every batch.
-        check: read every format back and compare it with the source.
+        check: read every format back and compare it with the source. Without it the bytes are the same: it is for
+            making a release again that was checked when it was made.
         scratch: folder for what is being put together; needs about twice the size of the release.
 
     Returns:
@@ -138,14 +139,15 @@ def _collect(
         given.images = splitter.assign(given.images, given.subset)
         digest = fingerprint(plan, given, given.tables(), numbers)
         mine = counts(given)
-        due = check and (checked < CHECKED_OBJECTS or int(digest[:8], 16) / 0xFFFFFFFF < CHECKED_SHARE)
+        drawn = checked < CHECKED_OBJECTS or int(digest[:8], 16) / 0xFFFFFFFF < CHECKED_SHARE
+        due = drawn and check
         kept = _kept(shelf.part(batch, digest), due)
         sections = kept or _made(plan, given, numbers, exporters, specs, folder, due)
         if kept is None:
             shelf.keep_part(batch, digest, _packed(sections, due))
         assembly.add(sections)
         numbers += mine
-        checked += mine["objects"] if due else 0
+        checked += mine["objects"] if drawn else 0
         progress(Progress(batch, done, len(batches), mine["frames"], mine["objects"], kept is not None))
     if not numbers["frames"]:
         raise ReleaseDefectError(

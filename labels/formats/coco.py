@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from labels.formats.common import (
+    DECIMALS,
     HALF,
     FormatError,
     Picture,
@@ -22,7 +23,6 @@ from labels.formats.common import (
     outer,
     outline_polygon,
     pixels,
-    ring_area,
     to_json,
     trimmed,
     where,
@@ -121,42 +121,61 @@ def coco_instances(
         TaxonomyError: a shape belongs to no taxon.
     """
     mine = by_picture(shape for shape in shapes if shape.kind in OUTLINES)
-    categories = {name: number for number, name in enumerate(taxonomy.names, 1)}
-    lines: list[bytes] = []
-    for number, image in enumerate(pictures, first_image):
-        for shape in mine.pop(image.image_id, []):
-            category = categories.get(shape.label) or taxonomy.index(shape.label) + 1
-            lines.append(
-                to_json(
-                    {
-                        "id": first + len(lines),
-                        "image_id": number,
-                        "category_id": category,
-                        **_outline(shape, image),
-                        "iscrowd": 0,
-                        "shape_id": shape.shape_id,
-                        "source": str(shape.source),
-                        "score": None if shape.score is None else round(float(shape.score), 4),
-                        "model": shape.model,
-                    }
-                )
-            )
+    ordered = [(number, image, mine.pop(image.image_id, [])) for number, image in enumerate(pictures, first_image)]
     for left in mine.values():
         raise FormatError(f"{where(left[0])}: the picture is not in the data set")
+    categories = {name: number for number, name in enumerate(taxonomy.names, 1)}
+    plain = iter(_plain_rings([s for _, _, found in ordered for s in found if _is_plain(s)]))
+    lines: list[bytes] = []
+    for number, image, found in ordered:
+        for shape in found:
+            item = {
+                "id": first + len(lines),
+                "image_id": number,
+                "category_id": categories.get(shape.label) or taxonomy.index(shape.label) + 1,
+                "iscrowd": 0,
+                "shape_id": shape.shape_id,
+                "source": str(shape.source),
+                "score": None if shape.score is None else round(float(shape.score), 4),
+                "model": shape.model,
+            }
+            item |= next(plain) if _is_plain(shape) else _runs(shape, image)
+            lines.append(to_json(item))
     return lines
 
 
-def _outline(shape: Shape, image: Picture) -> dict[str, Any]:
-    if shape.kind == Kind.MASK:
-        mask = pixels(shape, image)
-        return _mask_fields(mask, image, float(mask.area))
-    checked_outline(shape)
-    if shape.holes:
-        return _mask_fields(pixels(shape, image), image, outline_polygon(shape).area)
-    ring = outer(shape.points)
-    low, high = ring.reshape(-1, 2).min(axis=0), ring.reshape(-1, 2).max(axis=0)
-    box = [low[0], low[1], *np.round(high - low, 2)]
-    return {"segmentation": [ring], "bbox": box, "area": round(ring_area(shape.points), 2)}
+def _is_plain(shape: Shape) -> bool:
+    return shape.kind == Kind.POLYGON and not shape.holes
+
+
+def _plain_rings(shapes: Sequence[Shape]) -> list[dict[str, Any]]:
+    """Segmentation, box and area of outlines without holes; all at once is many times quicker."""
+    if not shapes:
+        return []
+    rings = [np.asarray(checked_outline(shape).points, float) for shape in shapes]
+    sizes = np.array([len(ring) for ring in rings])
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    exact = np.concatenate(rings)
+    x, y, first = exact[::2], exact[1::2], starts // 2
+    after = np.arange(1, len(x) + 1)
+    after[first + sizes // 2 - 1] = first
+    areas = np.abs(np.add.reduceat(x * y[after] - x[after] * y, first)) / 2
+    moved = outer(exact)
+    low = np.column_stack([np.minimum.reduceat(moved[k::2], first) for k in (0, 1)])
+    high = np.column_stack([np.maximum.reduceat(moved[k::2], first) for k in (0, 1)])
+    boxes = np.round(np.column_stack([low, high - low]), DECIMALS)
+    return [
+        {"segmentation": [moved[start : start + size]], "bbox": box, "area": area}
+        for start, size, box, area in zip(
+            starts.tolist(), sizes.tolist(), boxes, np.round(areas, DECIMALS).tolist(), strict=True
+        )
+    ]
+
+
+def _runs(shape: Shape, image: Picture) -> dict[str, Any]:
+    mask = pixels(shape, image)
+    area = float(mask.area) if shape.kind == Kind.MASK else outline_polygon(shape).area
+    return _mask_fields(mask, image, area)
 
 
 def _mask_fields(mask: Pixels, image: Picture, area: float) -> dict[str, Any]:

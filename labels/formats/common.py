@@ -26,6 +26,9 @@ HALF = 0.5
 DECIMALS = 2
 """Of pixels in text formats: a point moves by at most 0.0071 px."""
 
+LEVEL = 1
+"""Of zip compression: higher ones take several times as long and gain a tenth."""
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -118,16 +121,14 @@ def trimmed(mask: NDArray[np.bool_], left: int = 0, top: int = 0) -> Pixels:
     return Pixels(np.ascontiguousarray(cut), left + int(columns[0]), top + int(rows[0]))
 
 
-def ring_area(flat: Sequence[float] | NDArray[np.float64]) -> float:
-    """Area of a flat ring in square pixels (shoelace); where it crosses itself, what the formula gives."""
-    xy = np.asarray(flat, float)
-    x, y = xy[::2] - xy[0], xy[1::2] - xy[1]
-    return abs(float(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1]) + x[-1] * y[0] - x[0] * y[-1])) / 2
-
-
-def outer(flat: Sequence[float]) -> NDArray[np.float64]:
+def outer(flat: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Flat coordinates counted from the outer corner of the first pixel, rounded to :data:`DECIMALS`."""
     return np.round(np.asarray(flat, float) + HALF, DECIMALS)
+
+
+def number_text(values: NDArray[np.float64]) -> bytes:
+    """Numbers with a comma between them, each as short as it can be; rows of two with ``];[`` as JSON has it."""
+    return orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def to_json(value: Any) -> bytes:
@@ -156,7 +157,7 @@ def zip_entry(name: str, packed: bool = True) -> zipfile.ZipInfo:
 def zipped(members: Mapping[str, bytes], packed: bool = True) -> bytes:
     """Members as a zip file, sorted by name."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+    with zipfile.ZipFile(buffer, "w", compresslevel=LEVEL) as archive:
         for name in sorted(members):
             archive.writestr(zip_entry(name, packed), members[name])
     return buffer.getvalue()

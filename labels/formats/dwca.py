@@ -14,12 +14,13 @@ from xml.sax.saxutils import escape
 from labels.taxonomy import Taxonomy
 
 _DWC = "http://rs.tdwg.org/dwc/terms/"
-EVENT = ("eventID", "eventDate", "year", "locality", "locationID", "samplingProtocol", "sampleSizeValue")
-EVENT += ("sampleSizeUnit", "samplingEffort", "datasetName", "license")
-OCCURRENCE = ("eventID", "occurrenceID", "basisOfRecord", "occurrenceStatus", "scientificName", "scientificNameID")
-OCCURRENCE += ("taxonRank", "organismQuantity", "organismQuantityType", "identificationRemarks")
-MEASUREMENT = ("eventID", "occurrenceID", "measurementID", "measurementType", "measurementValue")
-MEASUREMENT += ("measurementAccuracy", "measurementUnit", "measurementMethod")
+Columns = tuple[str, ...]
+_EVENT = "eventID eventDate year locality locationID samplingProtocol sampleSizeValue sampleSizeUnit samplingEffort"
+EVENT: Columns = (*_EVENT.split(), "datasetName", "license")
+_OCCURRENCE = "eventID occurrenceID basisOfRecord occurrenceStatus scientificName scientificNameID taxonRank"
+OCCURRENCE: Columns = (*_OCCURRENCE.split(), "organismQuantity", "organismQuantityType", "identificationRemarks")
+_MEASUREMENT = "eventID occurrenceID measurementID measurementType measurementValue measurementAccuracy"
+MEASUREMENT: Columns = (*_MEASUREMENT.split(), "measurementUnit", "measurementMethod")
 _LSID = "urn:lsid:marinespecies.org:taxname:"
 _RANKS = {"genus": "genus", "family": "family", "species": "species"}
 _PROTOCOL = "photo quadrat; outlines of colonies proposed by a model, reviewed by people"
@@ -143,7 +144,9 @@ def dwca_meta() -> bytes:
 def _table(tag: str, row_type: str, file: str, columns: Sequence[str], terms: str) -> str:
     key = "id" if tag == "core" else "coreid"
     fields = "".join(
-        f'    <field index="{i}" term="{_term(name, terms)}"/>\n' for i, name in enumerate(columns) if i or tag == "core"
+        f'    <field index="{i}" term="{_term(name, terms)}"/>\n'
+        for i, name in enumerate(columns)
+        if i or tag == "core"
     )
     return (
         f'  <{tag} encoding="UTF-8" fieldsTerminatedBy="\\t" linesTerminatedBy="\\n" fieldsEnclosedBy="" '

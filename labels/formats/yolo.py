@@ -13,7 +13,18 @@ import shapely
 from shapely.geometry import Polygon, box
 
 from labels.formats.coco import OUTLINES, skeleton_places
-from labels.formats.common import HALF, FormatError, Picture, Pixels, by_picture, checked_outline, outline_polygon, pixels, where
+from labels.formats.common import (
+    HALF,
+    FormatError,
+    Picture,
+    Pixels,
+    by_picture,
+    checked_outline,
+    number_text,
+    outline_polygon,
+    pixels,
+    where,
+)
 from labels.formats.cvat.geometry import cut_holes
 from labels.schema import Kind, Shape
 from labels.taxonomy import Taxonomy
@@ -43,8 +54,8 @@ def yolo_seg(pictures: Sequence[Picture], shapes: Iterable[Shape], taxonomy: Tax
         lines = []
         for shape in mine.get(picture.image_id, []):
             label = number[shape.label] if shape.label in number else taxonomy.index(shape.label)
-            lines += [f"{label} {_shares(ring, picture)}\n" for ring in yolo_rings(shape, picture)]
-        texts[yolo_name(picture)] = "".join(lines).encode()
+            lines += [b"%d %s\n" % (label, _shares(ring, picture)) for ring in yolo_rings(shape, picture)]
+        texts[yolo_name(picture)] = b"".join(lines)
     return texts
 
 
@@ -95,11 +106,13 @@ def yolo_pose(pictures: Sequence[Picture], shapes: Iterable[Shape], nodes: Seque
                 raise FormatError(f"{where(shape)}: no node is seen, so it has no box: delete it")
             shares = places / (picture.width, picture.height)
             low, high = shares[seen > 0].min(axis=0), shares[seen > 0].max(axis=0)
-            values = [*(low + high) / 2, *(high - low)]
-            for (x, y), v in zip(np.where(seen[:, None] > 0, shares, 0.0).tolist(), seen.tolist(), strict=True):
-                values += [x, y, v]
-            lines.append("0 " + " ".join(_number(value) for value in values) + "\n")
-        texts[yolo_name(picture)] = "".join(lines).encode()
+            nodes_text = b" ".join(
+                b"%s %d" % (_texts(place), v)
+                for place, v in zip(np.where(seen[:, None] > 0, shares, 0.0), seen.tolist(), strict=True)
+            )
+            box = _texts(np.array([*(low + high) / 2, *(high - low)]))
+            lines.append(b"0 %s %s\n" % (box, nodes_text))
+        texts[yolo_name(picture)] = b"".join(lines)
     return texts
 
 
@@ -116,10 +129,9 @@ def _quoted(name: str) -> str:
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _shares(flat: np.ndarray, picture: Picture) -> str:
-    shares = ((flat.reshape(-1, 2) + HALF) / (picture.width, picture.height)).ravel()
-    return " ".join([_number(v) for v in shares.tolist()])
+def _shares(flat: np.ndarray, picture: Picture) -> bytes:
+    return _texts(((flat.reshape(-1, 2) + HALF) / (picture.width, picture.height)).ravel())
 
 
-def _number(value: float) -> str:
-    return f"{value:.{SHARE_DECIMALS}f}".rstrip("0").rstrip(".") if value % 1 else str(int(value))
+def _texts(values: np.ndarray) -> bytes:
+    return number_text(np.round(values, SHARE_DECIMALS))[1:-1].replace(b",", b" ")

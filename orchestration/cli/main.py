@@ -45,9 +45,9 @@ app = typer.Typer(
 app.add_typer(survey.app, name="survey")
 app.add_typer(cvat.app, name="cvat")
 app.add_typer(inbox.app, name="inbox")
+app.add_typer(release.app, name="release")
 app.command("doctor")(doctor.doctor)
 app.command("ingest")(ingest.ingest)
-app.command("release")(release.release)
 app.command("status")(status.status)
 
 

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from labels.formats.coco import OCCLUDED
-from labels.formats.common import Picture, Pixels, by_picture, checked_outline, outer, pixels, trimmed
+from labels.formats.common import Picture, Pixels, by_picture, checked_outline, number_text, outer, pixels, trimmed
 from labels.formats.cvat.write import SOURCES
 from labels.schema import Kind, Shape, Source
 
@@ -104,7 +104,7 @@ def _nodes(shape: Shape, nodes: Sequence[str]) -> str:
 
 
 def _points(flat: Sequence[float]) -> str:
-    return ";".join([f"{x:.2f},{y:.2f}" for x, y in outer(flat).reshape(-1, 2).tolist()])
+    return number_text(outer(flat).reshape(-1, 2))[2:-2].replace(b"],[", b";").decode()
 
 
 def _mask(mask: Pixels) -> str:
