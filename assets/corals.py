@@ -12,6 +12,7 @@ import numpy as np
 from assets.clean import STAGE as CLEAN
 from assets.common.gate import GateSpec
 from assets.common.gate_assets import gate_assets, gate_checks
+from assets.common.imported import imports_digest, proposed_by_import
 from assets.common.metadata import stage_result
 from assets.common.names import POOL_GPU, TEAM_VISION, Gate
 from assets.common.partitions import BATCHES
@@ -24,6 +25,7 @@ from labels.manifest import ManifestRow
 from labels.schema import Kind, Shape
 from labels.survey import SurveyConfig
 from labels.taxonomy import load_taxonomy
+from resources.imports import OUTLINES, imported
 from resources.settings import Settings
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
@@ -63,7 +65,7 @@ def corals_proposed(
 def propose(
     tables: BatchTables, survey: SurveyConfig, batch: str, models: ModelRegistry, threads: int = 1
 ) -> StageResult:
-    """Outline corals in every clean picture.
+    """Outline corals in every clean picture; where old labels were imported, they are what is proposed.
 
     Raises:
         dg.Failure: the model proposes taxa that the survey's taxonomy does not have.
@@ -77,7 +79,15 @@ def propose(
             allow_retries=False,
         )
 
+    works = [Work(row) for row in tables.manifest(CLEAN, batch) if row.usable]
+    known = imported(tables.store, survey.name, OUTLINES, {work.image_id for work in works})
+    for work in works:
+        if work.image_id in known:
+            work.params["imported"] = imports_digest(known[work.image_id][1])
+
     def do(work: Work) -> Done:
+        if work.image_id in known:
+            return proposed_by_import(work.source, known[work.image_id][1])
         instances = segment(load_rgb(tables, work.source), model)
         shapes = [
             Shape(
@@ -97,7 +107,6 @@ def propose(
         extra = {"score": float(min(scores, default=0.0)), "colonies": len(shapes), "defects": []}
         return Done(extra=extra, shapes=shapes)
 
-    works = [Work(row) for row in tables.manifest(CLEAN, batch) if row.usable]
     # One picture at a time: the engine itself uses all threads.
     return run_stage(tables, STAGE, batch, works, do, code_version=CODE_VERSION, model=model.reference, labels=True)
 

@@ -114,7 +114,7 @@ what, points, images, side, out = sys.argv[1], np.load(sys.argv[2]), int(sys.arg
 each = len(points) // images
 items = [DatasetItem(id=f"{k:016x}", subset="train",
     media=Image.from_file(path=f"{k:016x}.jpg", size=(side, side)),
-    annotations=[Polygon((points[k * each + j] + 0.5).tolist(), label=j % 3, id=k * each + j + 1, group=k * each + j + 1)
+    annotations=[Polygon((points[k * each + j] + 0.5).tolist(), label=j % 3, id=k * each + j + 1)
                  for j in range(each)]) for k in range(images)]
 data = Dataset.from_iterable(items, categories={AnnotationType.label: LabelCategories.from_iterable(["a", "b", "c"])})
 started = time.perf_counter()

@@ -13,7 +13,7 @@ from rich.console import Console
 from labels.lattice import LatticeError
 from labels.survey import SurveyError
 from labels.taxonomy import TaxonomyError
-from orchestration.cli import cvat, doctor, inbox, ingest, release, status, survey
+from orchestration.cli import cvat, doctor, imports, inbox, ingest, release, status, survey
 from orchestration.cli.context import State, UsageProblem
 from resources.cvat import CvatRefused, CvatUnavailable
 from resources.inbox import LetterError
@@ -48,6 +48,7 @@ app.add_typer(inbox.app, name="inbox")
 app.add_typer(release.app, name="release")
 app.command("doctor")(doctor.doctor)
 app.command("ingest")(ingest.ingest)
+app.command("import")(imports.import_labels)
 app.command("status")(status.status)
 
 
