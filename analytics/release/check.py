@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
@@ -33,13 +35,16 @@ CHECKED_OBJECTS = 50_000
 CHECKED_SHARE = 0.05
 
 
+_UNREADABLE = (LookupError, TypeError, ValueError, OSError, EOFError, SyntaxError, BadZipFile, pa.ArrowException)
+
+
 def check_batch(plan: ReleasePlan, given: BatchInput, files: Mapping[str, Path], formats: Sequence[str]) -> list[str]:
     """What does not come back as it went in, a line per object; ``files`` hold this batch alone."""
     defects = []
     for name in formats:
         try:
             defects += [f"{name}: {line}" for line in _CHECKS[name](plan, given, files)]
-        except (ValueError, KeyError, IndexError, TypeError, OSError) as error:
+        except _UNREADABLE as error:
             defects.append(f"{name}: cannot be read back ({type(error).__name__}: {error})")
     return defects
 

@@ -84,7 +84,9 @@ def batches(draw):
     shapes = []
     for shape_id in draw(st.lists(NAMES, max_size=5, unique=True)):
         ring, holes = draw(outlines(side))
-        shapes.append(Shape(row["image_id"], shape_id, Kind.POLYGON, draw(st.sampled_from(TAXONOMY.names)), ring, holes))
+        shapes.append(
+            Shape(row["image_id"], shape_id, Kind.POLYGON, draw(st.sampled_from(TAXONOMY.names)), ring, holes)
+        )
     hidden = {OUTSIDE: "2"} if draw(st.booleans()) else {}
     corners = [Shape(row["image_id"], "c", Kind.SKELETON, "quadrat_corner", [9, 9, 800.5, 8, 790, 650, 12, 640.25])]
     corners[0].attributes = hidden
@@ -183,7 +185,7 @@ def test_a_damaged_file_is_named_by_its_format(damage, tmp_path):
 
 
 def test_yolo_lines_that_are_no_outlines_are_named_and_the_rest_is_read():
-    texts = {"labels/train/a.txt": "0 0.1 0.1 0.5 0.1 0.5 0.5\n0 0.1 0.1\n7 0.1 0.1 0.2 0.2 0.1 0.2\nx\n".encode()}
+    texts = {"labels/train/a.txt": b"0 0.1 0.1 0.5 0.1 0.5 0.5\n0 0.1 0.1\n7 0.1 0.1 0.2 0.2 0.1 0.2\nx\n"}
     reading = read_yolo(texts, ["Porites"])
     assert [s.ring for s in reading.pictures[0].shapes] == [[0.1, 0.1, 0.5, 0.1, 0.5, 0.5]]
     assert len(reading.problems) == 3

@@ -3,6 +3,7 @@
 import dataclasses
 
 import cv2
+import numpy as np
 import pytest
 
 from analytics.release import FORMATS, verify, write_release
@@ -15,8 +16,11 @@ from assets.raw import ingest
 from inference.registry import ModelRegistry
 from inference.scenes import render_quadrat
 from labels.manifest import ManifestRow, Status
+from labels.schema import Shape
 from labels.survey import GatePolicy, SurveyError, parse_survey
+from labels.transforms import Rectification
 from resources.cvat import CvatClient
+from resources.imports import OUTLINES, save_import
 from resources.inbox import Inbox
 from resources.object_store import LocalStore, MissingObjectError
 from resources.offers import cut_new_batches
@@ -223,3 +227,37 @@ def test_the_policy_decides_and_says_why(policy, given, person, why):
     decision = decide(GatePolicy(policy=policy), given)
     assert decision.person == person
     assert why in decision.reason
+
+
+def test_imported_labels_are_what_the_coral_gate_proposes_in_the_straightened_picture(tmp_path, photos):
+    survey, tables, inbox = begin(tmp_path, photos / "raw", "two_stage")
+    [photo] = tables.manifest("images/raw", BATCH)
+    corners.propose(tables, survey, BATCH)
+    pass_gate(corners.GATE, survey, tables, inbox)
+    rectified.straighten(tables, survey, BATCH)
+    lattice.propose(tables, survey, BATCH)
+    pass_gate(lattice.GATE, survey, tables, inbox)
+    clean.clean(tables, survey, BATCH)
+    [picture] = tables.manifest("images/clean", BATCH)
+    warp = Rectification.from_json(picture.extra)
+    wanted = [[100, 100], [300, 100], [300, 300], [100, 300]]
+    half_out = [[-200, 400], [200, 400], [200, 500], [-200, 500]]
+    beyond = [[-300, -300], [-200, -300], [-200, -200]]
+    shapes = [
+        Shape(photo.image_id, f"{photo.image_id}:import{n}", "polygon", "Porites", warp.to_raw(ring).ravel().tolist())
+        for n, ring in enumerate((wanted, half_out, beyond))
+    ]
+    for shape in shapes:
+        shape.source = "human"
+    save_import(tables.store, "reef", "old", OUTLINES, shapes, {})
+    result = corals.propose(tables, survey, BATCH, ModelRegistry())
+    proposed = tables.labels("corals/proposed", BATCH)
+    assert [s.source for s in proposed] == ["human", "human"]
+    assert np.allclose(np.reshape(proposed[0].points, (-1, 2)), wanted, atol=0.1)
+    assert min(proposed[1].points[::2]) == -0.5
+    [row_made] = result.rows
+    assert (row_made.extra["imported"], row_made.extra["imported_outside"]) == (3, 1)
+    assert decide(GatePolicy(policy="when_doubtful"), row_made).person
+    assert corals.propose(tables, survey, BATCH, ModelRegistry()).redone == 0
+    save_import(tables.store, "reef", "old", OUTLINES, shapes[:1], {})
+    assert corals.propose(tables, survey, BATCH, ModelRegistry()).redone == 1

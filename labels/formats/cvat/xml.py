@@ -123,4 +123,7 @@ def _attribute(text: str) -> str:
 
 def _clean(text: str) -> str:
     # XML 1.0 has no place for control characters and lone surrogates.
-    return "".join(c if c in "\t\n\r" or 0x20 <= ord(c) < 0xD800 or 0xE000 <= ord(c) < 0xFFFE else "�" for c in text)
+    return "".join(
+        c if c in "\t\n\r" or 0x20 <= ord(c) < 0xD800 or 0xE000 <= ord(c) < 0xFFFE or ord(c) > 0xFFFF else "�"
+        for c in text
+    )
