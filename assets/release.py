@@ -92,8 +92,8 @@ def release_reproducible(
     stored = stored_sums(tables.store, name)
     defects = verify(stored.keys(), lambda path: tables.store.get(release_key(name, path)), lambda path: stored[path])
     again = RehearsalShelf(tables.store, sha256_of)
-    plan = plan_release(tables, surveys, read_request(tables.store, name))
     try:
+        plan = plan_release(tables, surveys, read_request(tables.store, name))
         write_release(plan, batch_loader(tables, surveys), again, check=False)
     except REFUSALS as error:
         defects.append(f"cannot be built again: {error}")

@@ -102,7 +102,7 @@ class Assembly:
             with zipfile.ZipFile(io.BytesIO(sections[bundle])) as batch:
                 for name in batch.namelist():
                     entry = zip_entry(name, packed=not name.endswith((".png", ".jpg")))
-                    self._archive(spec).writestr(entry, batch.read(name))
+                    self._archive(spec).writestr(entry, batch.read(name), compresslevel=LEVEL)
 
     def finish(self) -> dict[str, Path]:
         """The files by their path in the release."""
@@ -136,7 +136,7 @@ class Assembly:
 
     def _archive(self, spec: ArchiveFile) -> zipfile.ZipFile:
         if spec.path not in self._archives:
-            self._archives[spec.path] = zipfile.ZipFile(self._file(spec.path), "w", compresslevel=LEVEL)
+            self._archives[spec.path] = zipfile.ZipFile(self._file(spec.path), "w")
         return self._archives[spec.path]
 
     def _section(self, name: str) -> Path:

@@ -28,7 +28,6 @@ from labels.formats.coco import (
     coco_text,
     instance_categories,
     keypoint_category,
-    panoptic,
 )
 from labels.formats.common import by_picture, to_json, zipped
 from labels.formats.coralnet import HEAD as CORALNET_HEAD
@@ -36,6 +35,7 @@ from labels.formats.coralnet import NetPoint, coralnet_rows
 from labels.formats.cvat.xml import XML_TAIL, xml_head, xml_pictures
 from labels.formats.datumaro import DATUMARO_TAIL, datumaro_head, datumaro_items
 from labels.formats.masks import palette_json, semantic_masks
+from labels.formats.panoptic import panoptic
 from labels.formats.yolo import data_yaml, yolo_pose, yolo_seg
 
 Sections = dict[str, bytes]

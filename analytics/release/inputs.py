@@ -84,7 +84,8 @@ class ReleasePlan:
         unfit: batches below their survey's thresholds, with the reasons.
         by_subset: splits by CVAT's subset instead of by hash of the quadrat.
         previous: the release that the changelog compares with.
-        corners: nodes of the frame's skeleton.
+        topology: nodes of the lattice, when all surveys have the same.
+        version: of reefline.
     """
 
     name: str

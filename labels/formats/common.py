@@ -157,7 +157,7 @@ def zip_entry(name: str, packed: bool = True) -> zipfile.ZipInfo:
 def zipped(members: Mapping[str, bytes], packed: bool = True) -> bytes:
     """Members as a zip file, sorted by name."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compresslevel=LEVEL) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name in sorted(members):
-            archive.writestr(zip_entry(name, packed), members[name])
+            archive.writestr(zip_entry(name, packed), members[name], compresslevel=LEVEL)
     return buffer.getvalue()

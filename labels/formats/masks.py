@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image
 
-from labels.formats.coco import OUTLINES, on_top_last, paint
+from labels.formats.coco import OUTLINES
 from labels.formats.common import FormatError, Picture, by_picture, to_json
+from labels.formats.panoptic import on_top_last, paint
 from labels.schema import Shape
 from labels.taxonomy import Taxonomy
 
