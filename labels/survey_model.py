@@ -34,6 +34,19 @@ class Rule(StrEnum):
     HUGE = "huge"
 
 
+class ReleaseFormat(StrEnum):
+    """Formats of a release beside the canonical Parquet tables."""
+
+    COCO = "coco"
+    YOLO = "yolo"
+    CVAT = "cvat"
+    PANOPTIC = "panoptic"
+    DATUMARO = "datumaro"
+    MASKS = "masks"
+    CORALNET = "coralnet"
+    DWCA = "dwca"
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -245,6 +258,21 @@ class Quality(_Part):
     )
 
 
+class Release(_Part):
+    """How releases of the survey are made."""
+
+    formats: list[ReleaseFormat] = Field(
+        default_factory=lambda: [ReleaseFormat.COCO, ReleaseFormat.YOLO, ReleaseFormat.CVAT],
+        description="Formats beside the Parquet tables: 'coco' (instances, keypoints), 'yolo' (seg, pose), 'cvat' "
+        "(XML), 'panoptic', 'datumaro', 'masks' (PNG), 'coralnet' (points), 'dwca' (OBIS, GBIF).",
+    )
+    splits: Literal["quadrat", "subset"] = Field(
+        "quadrat",
+        description="What puts pictures into train, val and test: 'quadrat' = the hash of the fixed quadrat; "
+        "'subset' = cvat.subset of the survey.",
+    )
+
+
 class Names(_Part):
     """How site, year and quadrat are read from file names."""
 
@@ -289,6 +317,7 @@ class SurveyConfig(_Part):
         default_factory=Quality, description="What a batch must reach before it can enter a release."
     )
     names: Names = Field(default_factory=Names, description="How file names are read.")
+    release: Release = Field(default_factory=Release, description="How releases of the survey are made.")
     license: Text = Field("CC-BY-4.0", description="Licence of the published data, as an SPDX identifier.")
     citation: str | None = Field(
         None, description="How releases of this survey are to be cited; empty = made of title."
