@@ -1,15 +1,12 @@
-"""Plots as PNG bytes. Figures are objects of their own, so any number of threads may draw."""
+"""Plots of cover as PNG bytes."""
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import numpy as np
 import pyarrow as pa
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from analytics.cover import summarise
+from analytics.figures import new_figure, png
 from labels.taxonomy import Taxonomy
 
 
@@ -23,8 +20,7 @@ def cover_plot(cover: pa.Table, taxonomy: Taxonomy) -> bytes:
     rows = summarise(cover).to_pylist()
     sites = sorted({row["site"] or "all pictures" for row in rows})
     colors = {taxon.name: taxon.color for taxon in taxonomy.taxa}
-    figure = Figure(figsize=(max(6.0, 4.4 * len(sites)), 4.0), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(max(6.0, 4.4 * len(sites)), 4.0, dpi=110)
     panels = figure.subplots(1, max(1, len(sites)), sharey=True, squeeze=False)[0]
     for panel, site in zip(panels, sites, strict=False):
         mine = [row for row in rows if (row["site"] or "all pictures") == site]
@@ -33,9 +29,7 @@ def cover_plot(cover: pa.Table, taxonomy: Taxonomy) -> bytes:
     handles, names = panels[0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, names, loc="outside lower center", ncols=min(6, len(names)), frameon=False, fontsize=9)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return png(figure)
 
 
 def _panel(panel, site, rows, taxa, colors) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - matplotlib's axes
