@@ -7,7 +7,7 @@ from types import ModuleType
 
 import dagster as dg
 
-from assets import analytics, clean, corals, corners, cover, lattice, quality, raw, rectified, release
+from assets import analytics, clean, colonies, corals, corners, cover, lattice, quality, raw, rectified, release
 from orchestration.jobs import AFTER, ALL_JOBS, make_release, start_batch
 from orchestration.schedules import all_schedules
 from resources.bundle import build_resources
@@ -26,6 +26,7 @@ MODULES: list[ModuleType] = [
     corals,
     quality,
     cover,
+    colonies,
     release,
     analytics,
 ]

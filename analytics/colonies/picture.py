@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -24,6 +25,8 @@ from analytics.colonies.tracks import History, Outcome, Photo
 from labels.transforms import apply_homography
 
 PANEL_IN, DPI = 3.3, 150
+GAP_IN, HEAD_IN, FOOT_IN = 0.08, 0.48, 0.36
+QUALITY = 92
 INK, PALE = "#22303a", "#6b7a80"
 MARKS: Mapping[Event, tuple[str, str, str]] = {
     Event.GREW: ("▲", "#69db7c", "grew"),
@@ -44,8 +47,12 @@ GOLDEN = 0.381966
 """Steps of the golden angle give neighbours in a list hues that lie far apart."""
 
 
+_DRAWING = Lock()
+"""Matplotlib shares fonts between threads without guarding them."""
+
+
 def quadrat_picture(history: History) -> bytes:
-    """The picture as PNG, about 500 pixels per year wide.
+    """The picture as JPEG, about 500 pixels per year wide.
 
     Raises:
         ValueError: no picture of the quadrat can be shown.
@@ -53,26 +60,26 @@ def quadrat_picture(history: History) -> bytes:
     photos = history.used
     if not photos:
         raise ValueError(f"{history.site} {history.quadrat} has no picture to show")
-    figure = Figure(figsize=(PANEL_IN * len(photos) + 0.1, PANEL_IN + 0.95), dpi=DPI, facecolor="white")
+    with _DRAWING:
+        return _drawn(history, photos)
+
+
+def _drawn(history: History, photos: Sequence[Photo]) -> bytes:
+    width = (PANEL_IN + GAP_IN) * len(photos) + GAP_IN
+    height = PANEL_IN + HEAD_IN + FOOT_IN
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    height = PANEL_IN + 0.95
     numbers = _numbers(history)
     for column, photo in enumerate(photos):
-        axes = figure.add_axes(
-            (
-                (0.05 + column * PANEL_IN) / (PANEL_IN * len(photos) + 0.1),
-                0.38 / height,
-                (PANEL_IN - 0.06) / (PANEL_IN * len(photos) + 0.1),
-                (PANEL_IN - 0.06) / height,
-            )
-        )
+        left = GAP_IN + column * (PANEL_IN + GAP_IN)
+        axes = figure.add_axes((left / width, FOOT_IN / height, PANEL_IN / width, PANEL_IN / height))
         _panel(axes, photo, history, numbers)
     title = f"{history.site} · quadrat {history.quadrat}"
-    x = 0.06 / (PANEL_IN * len(photos) + 0.1)
-    figure.text(x, 1 - 0.2 / height, title, color=INK, fontsize=11, fontweight="bold", va="center")
+    place = (GAP_IN / width, 1 - 0.16 / height)
+    figure.text(*place, title, color=INK, fontsize=10.5, fontweight="bold", va="center")
     _legend(figure, history)
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    figure.savefig(buffer, format="jpg", pil_kwargs={"quality": QUALITY, "subsampling": 0})
     return buffer.getvalue()
 
 
@@ -85,16 +92,16 @@ def overview(pictures: Sequence[bytes], width_px: int = 960) -> bytes:
     """Pictures of quadrats below each other, as JPEG."""
     strips = []
     for data in pictures:
-        strip = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        strip: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         scale = min(1.0, width_px / strip.shape[1])
         size = (round(strip.shape[1] * scale), round(strip.shape[0] * scale))
         small = cv2.resize(strip, size, interpolation=cv2.INTER_AREA)
         right = width_px - small.shape[1]
         strips.append(cv2.copyMakeBorder(small, 0, 8, 0, right, cv2.BORDER_CONSTANT, value=(255, 255, 255)))
-    ok, data = cv2.imencode(".jpg", np.vstack(strips), [cv2.IMWRITE_JPEG_QUALITY, 84])
+    ok, sheet = cv2.imencode(".jpg", np.vstack(strips), [cv2.IMWRITE_JPEG_QUALITY, 84])
     if not ok:
         raise ValueError(f"an overview of {len(strips)} quadrats could not be written")
-    return data.tobytes()
+    return sheet.tobytes()
 
 
 def _numbers(history: History) -> dict[str, int]:
@@ -127,7 +134,7 @@ def _panel(axes: Any, photo: Photo, history: History, numbers: Mapping[str, int]
                 continue
             axes.add_patch(_patch(shape, facecolor="none", edgecolor=color, linewidth=1.1, linestyle=(0, (3, 2))))
         _mark(axes, shape, number, event, row["confidence"])
-    axes.set_title(_heading(photo, history), fontsize=7.5, color=PALE, loc="left", pad=3)
+    axes.set_title(_heading(photo, history), fontsize=7, color=PALE, loc="left", pad=3)
     axes.text(
         *_at(axes, 0.025, 0.04),
         str(photo.year),
@@ -183,10 +190,12 @@ def _last_seen(history: History, row: Mapping[str, object], photo: Photo) -> Bas
 
 def _heading(photo: Photo, history: History) -> str:
     row = next(p for p in history.pictures if p["image_id"] == photo.image_id)
-    colonies = f"{row['outlines']} colonies"
+    count = int(str(row["outlines"]))
+    colonies = "1 colony" if count == 1 else f"{count} colonies"
     if row["outcome"] == Outcome.REGISTERED:
         shift, sure = float(str(row["shift_cm"])), float(str(row["confidence"]))
-        return f"{colonies} · frame moved {shift:.1f} cm · {sure:.0%} of the ground agrees"
+        moved = f"{shift:.1f} cm" if shift >= 1 else f"{10 * shift:.1f} mm"
+        return f"{colonies} · frame moved {moved} · {sure:.0%} of ground agrees"
     said = {
         Outcome.FIRST: "first picture",
         Outcome.UNREGISTERED: "not registered: as the frame lay",

@@ -47,7 +47,10 @@ PICTURE_SCHEMA = pa.schema(
         pa.field("shift_cm", pa.float64()),
         pa.field("matrix", pa.list_(pa.float64())),
         pa.field("outlines", pa.int32(), nullable=False),
+        pa.field("key", pa.string(), nullable=False),
     ],
     metadata={"reefline.schema": "colony_pictures", "reefline.version": "1"},
 )
-"""A row per picture: how it was laid on the one before. ``matrix``: 3x3 row-major, centimetres to centimetres."""
+"""A row per picture: how it was laid on the one before. ``matrix``: 3x3 row-major, centimetres to centimetres.
+
+``key``: hash of all that the quadrat's history was made of; a rerun follows only quadrats whose key is another."""

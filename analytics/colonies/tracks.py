@@ -76,10 +76,12 @@ class History:
         tracks: rows of ``TRACK_SCHEMA``.
         pictures: rows of ``PICTURE_SCHEMA``, one per photo that was given.
         used: the photos that were followed, by year.
+        key: hash of all that it was made of.
     """
 
     site: str
     quadrat: str
+    key: str = ""
     tracks: list[dict[str, object]] = field(default_factory=list)
     pictures: list[dict[str, object]] = field(default_factory=list)
     used: list[Photo] = field(default_factory=list)
@@ -91,14 +93,16 @@ def follow(
     photos: Sequence[Photo],
     parents: Mapping[str, str | None],
     lay: Callable[[View, View], Registration] = register,
+    key: str = "",
 ) -> History:
     """Follow the colonies of a fixed quadrat.
 
     Args:
         parents: taxon -> taxon one rank up.
         lay: registers two pictures.
+        key: kept with the outcomes.
     """
-    history = History(site, quadrat)
+    history = History(site, quadrat, key)
     ids: dict[str, str] = {}
     before: Photo | None = None
     for year, group in groupby(sorted(photos, key=_order), key=lambda photo: photo.year):
@@ -256,4 +260,5 @@ def _picture(
         "shift_cm": laid.shift_cm if laid else None,
         "matrix": [float(v) for v in laid.matrix.ravel()] if laid else None,
         "outlines": outlines,
+        "key": history.key,
     }
