@@ -134,16 +134,8 @@ def _panel(axes: Any, photo: Photo, history: History, numbers: Mapping[str, int]
                 continue
             axes.add_patch(_patch(shape, facecolor="none", edgecolor=color, linewidth=1.1, linestyle=(0, (3, 2))))
         _mark(axes, shape, number, event, row["confidence"])
-    axes.set_title(_heading(photo, history), fontsize=7, color=PALE, loc="left", pad=3)
-    axes.text(
-        *_at(axes, 0.025, 0.04),
-        str(photo.year),
-        color="white",
-        fontsize=12,
-        fontweight="bold",
-        va="bottom",
-        **_halo(2.5),
-    )
+    axes.text(0, 1.012, f"{photo.year}", color=INK, fontsize=9, fontweight="bold", transform=axes.transAxes)
+    axes.text(0.115, 1.013, _heading(photo, history), color=PALE, fontsize=7, transform=axes.transAxes)
 
 
 def _shown(photo: Photo) -> NDArray[np.uint8]:
@@ -164,10 +156,11 @@ def _mark(axes: Any, shape: BaseGeometry, number: str, event: Event, confidence:
     )
     if event in MARKS:
         mark, color, _ = MARKS[event]
-        x0, y0, x1, y1 = axes.get_xlim()[0], axes.get_ylim()[1], axes.get_xlim()[1], axes.get_ylim()[0]
+        (x0, x1), (y1, y0) = axes.get_xlim(), axes.get_ylim()
+        corners = shapely.get_coordinates(shape)
+        x, y = corners[np.argmax(corners[:, 0] - corners[:, 1])]  # its upper right
         inset = 0.02 * (x1 - x0)
-        x = float(np.clip(shape.bounds[2], x0 + inset, x1 - inset))
-        y = float(np.clip(shape.bounds[1], y0 + inset, y1 - inset))
+        x, y = float(np.clip(x, x0 + inset, x1 - inset)), float(np.clip(y, y0 + inset, y1 - inset))
         sure = float(confidence) if isinstance(confidence, float) else 1.0
         axes.text(
             x, y, mark, color=color, fontsize=8.5, ha="center", va="center", alpha=0.45 + 0.55 * sure, **_halo(1.8)
@@ -229,11 +222,6 @@ def _legend(figure: Figure, history: History) -> None:
 
 def _halo(width: float) -> dict[str, Any]:
     return {"path_effects": [withStroke(linewidth=width, foreground=(0.08, 0.12, 0.14, 0.85))]}
-
-
-def _at(axes: Any, x: float, y: float) -> tuple[float, float]:
-    (x0, x1), (y0, y1) = axes.get_xlim(), axes.get_ylim()
-    return x0 + x * (x1 - x0), y0 + y * (y1 - y0)
 
 
 def _patch(shape: BaseGeometry, **style: Any) -> PathPatch:
