@@ -19,6 +19,9 @@ GRAIN_PX, FORM_PX = 1.5, 24.0
 BLOCKS, REACH_PX, AGREES_PX = 7, 12, 2.5
 """Blocks along the long side, how far around each is searched, and how near it must be found to agree."""
 
+VALID_SHARE = 0.25
+"""Least share of a block that both pictures show and nobody invented."""
+
 SPEAKS = 0.35
 """Least correlation of a block with its counterpart; blocks of bare sand say nothing."""
 
@@ -152,7 +155,7 @@ def check_blocks(a: Forms, b: Forms, matrix: Matrix) -> Check:
     for top in range(REACH_PX, height - side - REACH_PX + 1, side):
         for left in range(REACH_PX, width - side - REACH_PX + 1, side):
             here = np.s_[top : top + side, left : left + side]
-            if valid[here].mean() < 0.5:
+            if valid[here].mean() < VALID_SHARE:
                 continue
             blocks += 1
             around = laid[top - REACH_PX : top + side + REACH_PX, left - REACH_PX : left + side + REACH_PX]

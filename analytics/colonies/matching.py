@@ -88,7 +88,8 @@ def match(
     score = same + renamed
     rows, columns = linear_sum_assignment(-score)
     pairs = [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if score[i, j] > 0]
-    parts = _parts(pairs, np.where(fits, overlap.shared, 0.0), same)
+    # What lies within the frame's own doubt is no evidence of a split or a fusion.
+    parts = _parts(pairs, np.where(fits, overlap.shared, 0.0), same) if registered else []
     links = []
     for (i, j), part in [*((p, False) for p in pairs), *((p, True) for p in parts)]:
         # Other parts of the same colony do not compete with it.

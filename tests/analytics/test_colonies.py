@@ -209,7 +209,7 @@ def test_the_larger_part_keeps_the_id_and_the_other_names_its_parent():
     assert large["colony_id"] == first != small["colony_id"]
     assert small["parents"] == large["parents"] == [first]
     assert {small["event"], large["event"]} == {"split"}
-    assert large["cm2_per_year"] == pytest.approx(small["cm2"] + large["cm2"] - np.pi * 100, rel=0.01)
+    assert large["cm2_per_year"] == pytest.approx(small["cm2"] + large["cm2"] - whole.area, abs=0.01)
 
 
 def test_a_fused_colony_names_all_it_came_from_and_the_absorbed_where_it_went():
@@ -269,7 +269,7 @@ def test_without_registration_large_colonies_are_followed_and_close_ones_left_op
     found = {(c.earlier, c.later): c.event for c in events(before, after, LOST)}
     assert found[0, 0] == "survived"
     assert found[2, None] == "died"
-    assert found.get((1, 1), "unresolved") in ("unresolved", "survived")
+    assert found[1, None] == found[None, 1] == "unresolved"
     registered = next(c for c in events(before, after) if c.earlier == 0)
     unregistered = next(c for c in events(before, after, LOST) if c.earlier == 0)
     assert unregistered.confidence < registered.confidence

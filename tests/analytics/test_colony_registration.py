@@ -92,8 +92,8 @@ def test_removed_strings_that_lie_at_the_same_place_each_year_hold_nothing_back(
         view = seen(earth, matrix, grain=grain)
         mask = np.zeros((SIDE, SIDE), np.uint8)
         for at in range(20, SIDE, 40):
-            view.picture[at : at + 6] = view.picture[:, at : at + 6] = (10, 250, 10)
-            mask[at - 1 : at + 7] = mask[:, at - 1 : at + 7] = 255
+            view.picture[at : at + 4] = view.picture[:, at : at + 4] = (10, 250, 10)
+            mask[at - 1 : at + 5] = mask[:, at - 1 : at + 5] = 255
         views.append(View(view.picture, SIDE, SIDE, view.cm_per_px, mask))
     found = register(*views)
     assert found.found
