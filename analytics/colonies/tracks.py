@@ -210,7 +210,7 @@ def _write(
                 "event": change.event.value,
                 # A colony that simply lives on comes from itself; that need not be said.
                 "parents": [] if family == [mine] and change.event != Event.SPLIT else family,
-                "confidence": None if change.event == Event.FIRST else round(change.confidence, 4),
+                "confidence": None if change.event == Event.FIRST else round(float(change.confidence), 4),
                 "years": years,
                 "cm2_per_year": _rate(change.cm2, years),
                 "radial_mm_per_year": _rate(change.radial_mm, years),
@@ -224,7 +224,7 @@ def _joined(*reasons: object) -> str:
 
 
 def _rate(value: float | None, years: int | None) -> float | None:
-    return None if value is None or not years else value / years
+    return None if value is None or not years else float(value) / years
 
 
 def _new_id(history: History, photo: Photo, outline: Outline) -> str:
@@ -255,7 +255,7 @@ def _picture(
         "outcome": outcome.value,
         "reason": reason,
         "method": registration.method.value if registration else None,
-        "confidence": round(registration.confidence, 4) if registration else None,
+        "confidence": round(float(registration.confidence), 4) if registration else None,
         "error_cm": laid.error_cm if laid else None,
         "shift_cm": laid.shift_cm if laid else None,
         "matrix": [float(v) for v in laid.matrix.ravel()] if laid else None,
