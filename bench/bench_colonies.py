@@ -64,13 +64,28 @@ def rows() -> list[dict[str, object]]:
         for misplacement in (CORNERS, FRAME):
             _measure(number, group, scenes, misplacement, tallies[misplacement.name])
     by_corners, by_frame = tallies[CORNERS.name], tallies[FRAME.name]
-    note = f"{SITES * QUADRATS} generated quadrats, {YEARS} years, growth 8 % a year, deaths, recruits"
+    pairs, alone = int(by_corners.pairs[2]), int(by_frame.alone[2])
+    note = f"{pairs} pairs in {SITES * QUADRATS} generated quadrats, {YEARS} years, growth 8 % a year, deaths, recruits"
     plain = f"IoU >= {REFERENCE_IOU} without registration"
     return [
         _row("colonies.match_f1", by_corners.f1(), "F1 of pairs", f"{note}; {CORNERS.name}", plain, by_corners.plain()),
         _row("colonies.match_f1_moved", by_frame.f1(), "F1 of pairs", f"{note}; {FRAME.name}", plain, by_frame.plain()),
-        _row("colonies.event_f1", by_frame.events(), "F1 of deaths and recruits", f"{note}; {FRAME.name}", None, None),
-        _row("colonies.radial_error_mm", float(np.median(by_frame.radial)), "mm a year", f"median; {note}", None, None),
+        _row(
+            "colonies.event_f1",
+            by_frame.events(),
+            "F1 of deaths and recruits",
+            f"{alone} events; {FRAME.name}",
+            None,
+            None,
+        ),
+        _row(
+            "colonies.radial_error_mm",
+            float(np.median(by_frame.radial)),
+            "mm a year",
+            f"median error; {FRAME.name}",
+            None,
+            None,
+        ),
     ]
 
 

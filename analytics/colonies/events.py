@@ -115,8 +115,10 @@ class _Interval:
         self.later = list(after.outlines)
         self.common = shapely.transform(before.ground, move).intersection(after.ground)
         self.blur = registration.error_cm if registration.found else UNREGISTERED_CM
-        self.trust = registration.confidence if registration.found else UNREGISTERED
         self.links = match(self.earlier, self.later, parents, blur_cm=self.blur, registered=registration.found)
+        # Where little finds its like, the frame lay further off than was thought, and nothing is sure.
+        alike = 2 * len(self.links) / max(len(self.earlier) + len(self.later), 1)
+        self.trust = registration.confidence if registration.found else UNREGISTERED * min(1.0, alike)
         self.scale = abs(float(np.linalg.det(registration.matrix[:2, :2])))
 
     def changes(self) -> list[Change]:

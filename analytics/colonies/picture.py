@@ -188,7 +188,7 @@ def _heading(photo: Photo, history: History) -> str:
     if row["outcome"] == Outcome.REGISTERED:
         shift, sure = float(str(row["shift_cm"])), float(str(row["confidence"]))
         moved = f"{shift:.1f} cm" if shift >= 1 else f"{10 * shift:.1f} mm"
-        return f"{colonies} · frame moved {moved} · {sure:.0%} of ground agrees"
+        return f"{colonies} · moved {moved} · {sure:.0%} of ground agrees"
     said = {
         Outcome.FIRST: "first picture",
         Outcome.UNREGISTERED: "not registered: as the frame lay",

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.colonies import (
@@ -152,6 +152,7 @@ def followed(*photos, lay=lambda a, b: SAME_PLACE):
     return history
 
 
+@settings(max_examples=30)
 @given(fates.filter(len))
 def test_on_an_unchanged_reef_all_survive_and_nothing_grows(plan):
     before, _ = reef(plan)
@@ -162,6 +163,7 @@ def test_on_an_unchanged_reef_all_survive_and_nothing_grows(plan):
     assert {row["radial_mm_per_year"] for row in later} <= {0.0}
 
 
+@settings(max_examples=30)
 @given(fates.filter(len))
 def test_a_colony_keeps_its_id_through_all_years(plan):
     before, after = reef(plan)
@@ -279,6 +281,14 @@ def test_without_registration_neighbours_that_may_be_each_other_are_unresolved()
     before, after = sight(disc(50, 50, 1.5), disc(54, 50, 1.5)), sight(disc(52, 50, 1.5))
     assert "died" not in {c.event for c in events(before, after, LOST)}
     assert "unresolved" in {c.event for c in events(before, after, LOST)}
+
+
+def test_without_registration_nothing_is_sure_where_little_finds_its_like():
+    before = sight(disc(20, 20, 6), disc(50, 50, 6), disc(80, 80, 6))
+    alike = events(before, sight(disc(20, 20, 6), disc(50, 50, 6)), LOST)
+    unlike = events(before, sight(disc(20, 20, 6), disc(20, 70, 6)), LOST)
+    deaths = [max(c.confidence for c in found if c.event == "died") for found in (alike, unlike)]
+    assert deaths[1] < deaths[0] <= 0.5
 
 
 def outcomes(history):
