@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -126,7 +127,9 @@ def follow_all(
     """Follow every quadrat whose pictures or labels have changed, and commit site by site."""
     quadrats, nameless = reviewed_quadrats(tables, surveys)
     done = Followed([], [], [], nameless, [])
-    for site in sorted({site for site, _ in quadrats}):
+    sites = sorted({site for site, _ in quadrats})
+    _forget_other_sites(tables, sites)
+    for site in sites:
         mine = {quadrat: pictures for (place, quadrat), pictures in sorted(quadrats.items()) if place == site}
         before, tracks = _known(tables, site)
         keys = {quadrat: _key(pictures) for quadrat, pictures in mine.items()}
@@ -146,6 +149,15 @@ def follow_all(
         done.pictures.extend(pictures)
         done.redone.extend((site, quadrat) for quadrat in todo)
     return done
+
+
+def _forget_other_sites(tables: BatchTables, sites: Sequence[str]) -> None:
+    """Take the tables of sites away that no picture names any longer: a site was renamed."""
+    known = {_slug(site) for site in sites}
+    for stage in (PICTURES, STAGE):
+        for key in list(tables.store.keys(f"tables/{stage}/")):
+            if Path(key).stem not in known:
+                tables.store.delete(key)
 
 
 def _follow_site(

@@ -19,12 +19,14 @@ from analytics.quality import (
 from analytics.quality.detection import average_precision, cover_error, panoptic_quality
 from analytics.quality.gate import reasons_against
 from analytics.quality.rules import Broken, broken_rules
+from analytics.quality.truth import Answer, against_truth
 from analytics.report import BatchReport, GatePixels, Picture, batch_report
 from assets.clean import STAGE as CLEAN
 from assets.common.metadata import thumbnail
 from assets.common.names import META_MANIFEST, TEAM_SCIENCE, Gate
 from assets.common.partitions import BATCHES
 from assets.common.stage import Done, Work, run_stage, shapes_by_image
+from assets.common.truth import honeypots_stage, truth_stage
 from assets.corals import GATE as CORALS
 from assets.corners import GATE as CORNERS
 from assets.lattice import GATE as LATTICE
@@ -139,6 +141,7 @@ def measure(tables: BatchTables, survey: SurveyConfig, batch: str) -> Measured:
     by_picture = shapes_by_image(reviewed)
     broken = [b for image_id, size in sizes.items() for b in broken_rules(by_picture.get(image_id, []), *size)]
     failed = sum(row.status == Status.FAILED for row in rows)
+    truth = against_truth(*answers_and_truth(tables, batch, rows, by_picture), taxa, sizes)
     figures: dict[str, Any] = {
         "batch": batch,
         "corals": outlines.to_json()
@@ -147,14 +150,40 @@ def measure(tables: BatchTables, survey: SurveyConfig, batch: str) -> Measured:
             "panoptic": panoptic_quality(proposed, reviewed, taxa, sizes),
             "cover_error": cover_error(proposed, reviewed, taxa, sizes),
         },
+        "ground_truth": truth,
         "broken_rules": len(broken),
-        "reasons": reasons_against(survey.quality, len(rows), failed, broken, None),
+        "reasons": reasons_against(survey.quality, len(rows), failed, broken, truth),
     }
     for gate in (CORNERS, LATTICE):
         figures[gate.gate.value] = compare_skeletons(
             tables.labels(gate.proposed, batch), tables.labels(gate.reviewed, batch)
         )
     return Measured(figures, outlines, broken, rows, proposed, reviewed)
+
+
+def answers_and_truth(
+    tables: BatchTables, batch: str, rows: Sequence[ManifestRow], reviewed: Mapping[str, Sequence[Shape]]
+) -> tuple[list[Answer], dict[str, list[Shape]]]:
+    """What annotators drew on pictures of the ground-truth job, and what that job says; empty where there is none.
+
+    Where the pictures were hidden as honeypots, answers are what was drawn there; otherwise the reviewed labels.
+    """
+    about = {row.image_id: row.extra["truth"] for row in rows if row.usable and row.extra.get("truth")}
+    about = {image_id: said for image_id, said in about.items() if said["done"] and not said["disabled"]}
+    if not about:
+        return [], {}
+    truth = shapes_by_image(tables.labels(truth_stage(Gate.CORALS), batch))
+    copies = shapes_by_image(tables.labels(honeypots_stage(Gate.CORALS), batch))
+    answers = []
+    for image_id, said in about.items():
+        for shown in said["honeypots"]:
+            drawn = [shape for shape in copies.get(image_id, []) if shape.cvat_job == shown["job"]]
+            answers.append(Answer(image_id, shown["job"], shown["annotator"], drawn))
+        if not said["honeypots"]:
+            own = reviewed.get(image_id, [])
+            who = next((shape.annotator for shape in own if shape.annotator), None)
+            answers.append(Answer(image_id, None, who, own))
+    return answers, {image_id: truth.get(image_id, []) for image_id in about}
 
 
 def write_report(tables: BatchTables, survey: SurveyConfig, batch: str) -> Measured:

@@ -34,6 +34,19 @@ class Rule(StrEnum):
     HUGE = "huge"
 
 
+class ReleaseFormat(StrEnum):
+    """Formats of a release beside the canonical Parquet tables."""
+
+    COCO = "coco"
+    YOLO = "yolo"
+    CVAT = "cvat"
+    PANOPTIC = "panoptic"
+    DATUMARO = "datumaro"
+    MASKS = "masks"
+    CORALNET = "coralnet"
+    DWCA = "dwca"
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -101,13 +114,59 @@ class Models(_Part):
     )
 
 
+class Segmentation(_Part):
+    """How the coral model is asked."""
+
+    min_score: float = Field(
+        0.25, ge=0, le=1, description="Colonies that the model is less sure of are not proposed (0 to 1)."
+    )
+    min_colony_cm: float = Field(
+        1.4, ge=0, le=100, description="Diameter of the smallest colony that is proposed, in centimetres."
+    )
+    tile_px: int | None = Field(
+        None,
+        ge=128,
+        le=8192,
+        description="Look at squares of this side, in pixels of the clean picture, one after the other: finds smaller "
+        "colonies, takes longer. Empty = the whole picture at once.",
+    )
+    tile_overlap: float = Field(
+        0.2, ge=0.05, le=0.5, description="Share of a square that its neighbour sees too; colonies are joined there."
+    )
+    iou: float = Field(
+        0.6, gt=0, le=1, description="Of two proposals that overlap by more than this the surer one stays (0 to 1)."
+    )
+    flip: bool = Field(False, description="Look at the mirrored picture too: a little better, takes twice as long.")
+
+
 class Removal(_Part):
     """How the strings are taken out of the picture (workflow three_stage)."""
 
-    method: Literal["telea", "ns"] = Field(
-        "telea", description="OpenCV inpainting: 'telea' = fast marching, 'ns' = Navier-Stokes."
+    method: Literal["learned", "telea", "ns", "lama"] = Field(
+        "learned",
+        description="'learned' = a small network made for strings; 'telea', 'ns' = OpenCV inpainting (fast marching, "
+        "Navier-Stokes); 'lama' = the LaMa file you supply.",
     )
-    radius: int = Field(3, ge=1, le=50, description="Inpainting radius, in pixels of the straightened picture.")
+    radius: int = Field(
+        3, ge=1, le=50, description="Inpainting radius of 'telea' and 'ns', in pixels of the straightened picture."
+    )
+    dilation_px: float = Field(
+        0, ge=0, le=50, description="How much wider than the string the mask is on each side, in pixels, beyond blur."
+    )
+    tape: Literal["none", "paint", "exclude"] = Field(
+        "none",
+        description="A survey tape across the picture: 'none' = there is none; 'paint' = painted over; 'exclude' = "
+        "left visible. Either way its pixels stay out of cover.",
+    )
+    model: str | None = Field(
+        None,
+        description="Model of the registry for 'learned' and 'lama', as 'name' (the promoted version) or "
+        "'name@version'; empty = string-painter for 'learned', weights and sha256 for 'lama'.",
+    )
+    weights: str | None = Field(None, description="Path of the LaMa file (TorchScript, big-lama.pt), for 'lama'.")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-fA-F]{64}$", description="sha256 of the LaMa file; another file is refused."
+    )
 
 
 class GatePolicy(_Part):
@@ -140,6 +199,17 @@ class GroundTruth(_Part):
     )
 
 
+class Honeypots(_Part):
+    """Pictures that are drawn once as ground truth and hidden among the pictures of every job, to measure people."""
+
+    pool_share: float = Field(
+        0.05, gt=0, lt=1, description="Share of a task's pictures that make the pool (above 0, under 1), at least one."
+    )
+    per_job: int = Field(
+        2, ge=1, le=100, description="Pictures of the pool hidden in every job, in addition to its job_size own ones."
+    )
+
+
 class Cvat(_Part):
     """How the work appears in CVAT."""
 
@@ -162,6 +232,11 @@ class Cvat(_Part):
     ground_truth: GroundTruth | None = Field(
         None, description="A ground-truth job in every task of the coral gate; empty = none."
     )
+    honeypots: Honeypots | None = Field(
+        None,
+        description="Instead of ground_truth: a pool of pictures that a ground-truth job labels, shown to annotators "
+        "among their own; needs job_size. A batch waits for the ground-truth job. Empty = none.",
+    )
 
 
 class Quality(_Part):
@@ -180,6 +255,21 @@ class Quality(_Part):
     )
     min_mean_iou: float | None = Field(
         None, ge=0, le=1, description="Least mean IoU against the ground-truth job, where there is one; empty = any."
+    )
+
+
+class Release(_Part):
+    """How releases of the survey are made."""
+
+    formats: list[ReleaseFormat] = Field(
+        default_factory=lambda: [ReleaseFormat.COCO, ReleaseFormat.YOLO, ReleaseFormat.CVAT],
+        description="Formats beside the Parquet tables: 'coco' (instances, keypoints), 'yolo' (seg, pose), 'cvat' "
+        "(XML), 'panoptic', 'datumaro', 'masks' (PNG), 'coralnet' (points), 'dwca' (OBIS, GBIF).",
+    )
+    splits: Literal["quadrat", "subset"] = Field(
+        "quadrat",
+        description="What puts pictures into train, val and test: 'quadrat' = the hash of the fixed quadrat; "
+        "'subset' = cvat.subset of the survey.",
     )
 
 
@@ -219,6 +309,7 @@ class SurveyConfig(_Part):
         "demo-reef) or path of a YAML file.",
     )
     models: Models = Field(default_factory=Models, description="The models that propose labels.")
+    segmentation: Segmentation = Field(default_factory=Segmentation, description="How the coral model is asked.")
     removal: Removal = Field(default_factory=Removal, description="How the strings are taken out.")
     gates: Gates = Field(default_factory=Gates, description="The points where people may review.")
     cvat: Cvat = Field(default_factory=Cvat, description="How the work appears in CVAT.")
@@ -226,6 +317,7 @@ class SurveyConfig(_Part):
         default_factory=Quality, description="What a batch must reach before it can enter a release."
     )
     names: Names = Field(default_factory=Names, description="How file names are read.")
+    release: Release = Field(default_factory=Release, description="How releases of the survey are made.")
     license: Text = Field("CC-BY-4.0", description="Licence of the published data, as an SPDX identifier.")
     citation: str | None = Field(
         None, description="How releases of this survey are to be cited; empty = made of title."

@@ -150,20 +150,30 @@ def _shown(photo: Photo) -> NDArray[np.uint8]:
 
 def _mark(axes: Any, shape: BaseGeometry, number: str, event: Event, confidence: object) -> None:
     """The colony's number, and what became of it; an unsure event is marked with less ink."""
+    (x0, x1), (y1, y0) = axes.get_xlim(), axes.get_ylim()
+    inset = 0.02 * (x1 - x0)
     place = shape.representative_point()
-    axes.text(
-        place.x, place.y, number, color="white", fontsize=7, fontweight="bold", ha="center", va="center", **_halo(1.8)
-    )
+    # What left the frame lies beyond the panel; its number stands at the edge that it went over.
+    x, y = float(np.clip(place.x, x0 + inset, x1 - inset)), float(np.clip(place.y, y0 + inset, y1 - inset))
+    axes.text(x, y, number, color="white", fontsize=7, fontweight="bold", ha="center", va="center", **_halo(1.8))
     if event in MARKS:
         mark, color, _ = MARKS[event]
-        (x0, x1), (y1, y0) = axes.get_xlim(), axes.get_ylim()
         corners = shapely.get_coordinates(shape)
-        x, y = corners[np.argmax(corners[:, 0] - corners[:, 1])]  # its upper right
-        inset = 0.02 * (x1 - x0)
-        x, y = float(np.clip(x, x0 + inset, x1 - inset)), float(np.clip(y, y0 + inset, y1 - inset))
+        right, top = corners[np.argmax(corners[:, 0] - corners[:, 1])]  # its upper right
+        # A small colony's mark would lie on its number.
+        right, top = max(float(right), x + 1.6 * inset), min(float(top), y)
+        right, top = float(np.clip(right, x0 + inset, x1 - inset)), float(np.clip(top, y0 + inset, y1 - inset))
         sure = float(confidence) if isinstance(confidence, float) else 1.0
         axes.text(
-            x, y, mark, color=color, fontsize=8.5, ha="center", va="center", alpha=0.45 + 0.55 * sure, **_halo(1.8)
+            right,
+            top,
+            mark,
+            color=color,
+            fontsize=8.5,
+            ha="center",
+            va="center",
+            alpha=0.45 + 0.55 * sure,
+            **_halo(1.8),
         )
 
 

@@ -90,7 +90,7 @@ def compare_batch(
         picture = compare_picture(image_id, mine[image_id], theirs[image_id], names, size, settings)
         result.confusion.matrix += picture.confusion.matrix
         result.pictures.append(picture)
-        result.changes += changes_of(picture, mine[image_id], theirs[image_id], size)
+        result.changes += changes_of(picture, mine[image_id], theirs[image_id])
     result.pictures.sort(key=lambda p: (p.confusion.micro()["accuracy"] if p.confusion.total else 1.0, p.mean_iou))
     return result
 

@@ -5,17 +5,16 @@ The measure of a reshape is the area that changed hands, and how far the outline
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 import pyarrow as pa
-from shapely import hausdorff_distance
-from shapely.geometry import Polygon
+import shapely
+from numpy.typing import NDArray
 
 from analytics.quality.pictures import OUTLINES, PictureQuality
-from analytics.quality.runs import areas, runs_of
 from labels.schema import Kind, Shape
 
 UNCHANGED_IOU = 0.995
@@ -71,24 +70,22 @@ class Change:
     annotator: str | None
 
 
-def changes_of(
-    picture: PictureQuality, before: Sequence[Shape], after: Sequence[Shape], size: tuple[int, int]
-) -> list[Change]:
+def changes_of(picture: PictureQuality, before: Sequence[Shape], after: Sequence[Shape]) -> list[Change]:
     """What was done to the outlines of one picture, in the order of ``after``, deleted ones last."""
-    partner = {id(b): (a, value) for a, b, value in picture.pairs}
-    kept = {id(a) for a, _, _ in picture.pairs}
-    added = [s for s in after if s.kind in OUTLINES and id(s) not in partner]
-    deleted = [s for s in before if s.kind in OUTLINES and id(s) not in kept]
-    pixels = dict(zip(map(id, [*added, *deleted]), areas(runs_of([*added, *deleted], *size)), strict=True))
+    pairs = [(a, b, value) for a, b, value in picture.pairs if b.kind in OUTLINES]
+    distance = _moved([(a, b) for a, b, value in pairs if value < 1])
+    partner = {id(b): (a, value) for a, b, value in pairs}
+    kept = {id(a) for a, _, _ in pairs}
     found = []
     for shape in after:
         if shape.kind not in OUTLINES:
             continue
         if id(shape) in partner:
-            found.append(_kept(*partner[id(shape)], shape, size))
+            found.append(_kept(*partner[id(shape)], shape, picture.pixels, distance))
         else:
-            found.append(_alone(What.ADDED, shape, pixels[id(shape)]))
-    return [*found, *(_alone(What.DELETED, shape, pixels[id(shape)]) for shape in deleted)]
+            found.append(_alone(What.ADDED, shape, picture.pixels[id(shape)]))
+    deleted = [s for s in before if s.kind in OUTLINES and id(s) not in kept]
+    return [*found, *(_alone(What.DELETED, shape, picture.pixels[id(shape)]) for shape in deleted)]
 
 
 def changes_table(changes: Sequence[Change]) -> pa.Table:
@@ -98,34 +95,34 @@ def changes_table(changes: Sequence[Change]) -> pa.Table:
     )
 
 
-def _kept(before: Shape, value: float, after: Shape, size: tuple[int, int]) -> Change:
+def _kept(
+    before: Shape, value: float, after: Shape, pixels: Mapping[int, float], distance: Mapping[int, float]
+) -> Change:
     if before.label != after.label:
         what = What.RELABELLED
     else:
         what = What.UNCHANGED if value >= UNCHANGED_IOU else What.RESHAPED
-    changed, moved = 0.0, _moved(before, after) if value < 1 else 0.0
-    if value < 1:
-        one, other = (float(a) for a in areas(runs_of([before, after], *size)))
-        # With intersection I, IoU = I / (one + other - I), and the area in one only is one + other - 2 I.
-        changed = (one + other) * (1 - value) / (1 + value)
-    return Change(
-        after.image_id,
-        what,
-        after.label,
-        before.label,
-        value,
-        changed,
-        moved,
-        before.model,
-        after.annotator,
-    )
+    # With intersection I, IoU = I / (one + other - I), and the area in one only is one + other - 2 I.
+    changed = (pixels[id(before)] + pixels[id(after)]) * (1 - value) / (1 + value)
+    both = before.kind == after.kind == Kind.POLYGON
+    moved = distance.get(id(after)) if value < 1 else 0.0 if both else None
+    return Change(after.image_id, what, after.label, before.label, value, changed, moved, before.model, after.annotator)
 
 
-def _moved(before: Shape, after: Shape) -> float | None:
-    if before.kind != Kind.POLYGON or after.kind != Kind.POLYGON:
-        return None
-    one, other = (Polygon(np.array(s.points).reshape(-1, 2)).exterior for s in (before, after))
-    return float(hausdorff_distance(one, other))
+def _moved(pairs: Sequence[tuple[Shape, Shape]]) -> dict[int, float]:
+    """Hausdorff distance of both outlines, by ``id`` of the second; polygons only."""
+    polygons = [(a, b) for a, b in pairs if a.kind == b.kind == Kind.POLYGON]
+    if not polygons:
+        return {}
+    one, other = (_rings([pair[side] for pair in polygons]) for side in (0, 1))
+    distances = shapely.hausdorff_distance(one, other).tolist()
+    return {id(b): d for (_, b), d in zip(polygons, distances, strict=True)}
+
+
+def _rings(shapes: Sequence[Shape]) -> NDArray[np.object_]:
+    points = np.concatenate([np.asarray(s.points, float).reshape(-1, 2) for s in shapes])
+    owner = np.repeat(np.arange(len(shapes)), [len(s.points) // 2 for s in shapes])
+    return np.asarray(shapely.linearrings(points, indices=owner))
 
 
 def _alone(what: What, shape: Shape, pixels: float) -> Change:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from analytics.quality.counts import Confusion
 from analytics.quality.keypoints import skeleton_similarity
 from analytics.quality.pairing import Pairing, pair
-from analytics.quality.runs import areas, iou, runs_of, visible
+from analytics.quality.runs import Runs, areas, iou, runs_of, visible
 from labels.schema import Kind, Shape
 
 OUTLINES = (Kind.POLYGON, Kind.MASK)
@@ -76,6 +76,7 @@ class PictureQuality:
         overlaps: similarity of every pair, and of every shape alone its best to any; their mean is CVAT's mean IoU.
         ious: similarity of pairs only.
         pairs: (ds, gt, similarity).
+        pixels: area of every outline, by ``id`` of its row.
     """
 
     image_id: str
@@ -84,6 +85,7 @@ class PictureQuality:
     pairs: list[tuple[Shape, Shape, float]] = field(default_factory=list)
     conflicts: list[dict[str, object]] = field(default_factory=list)
     empty: Counter[str] = field(default_factory=Counter)
+    pixels: dict[int, float] = field(default_factory=dict)
 
     @property
     def mean_iou(self) -> float:
@@ -139,6 +141,7 @@ def _outline_similarity(
     ds: Sequence[Shape], gt: Sequence[Shape], size: tuple[int, int], settings: QualitySettings, result: PictureQuality
 ) -> NDArray[np.float64]:
     mine, theirs = runs_of(ds, *size), runs_of(gt, *size)
+    result.pixels = {id(s): _area(s, run) for s, run in zip([*ds, *gt], [*mine, *theirs], strict=True)}
     if settings.visible_only:
         seen, whole = visible(mine), areas(mine)
         share = np.divide(areas(seen), whole, out=np.ones(len(mine)), where=whole > 0)
@@ -146,6 +149,13 @@ def _outline_similarity(
             result.conflicts.append(conflict(Conflict.COVERED, ds[int(i)], None, float(share[i])))
         mine, theirs = seen, visible(theirs)
     return iou(mine, theirs)
+
+
+def _area(shape: Shape, runs: Runs) -> float:
+    if shape.kind == Kind.POLYGON and not shape.holes:  # the shoelace formula is much faster than counting pixels
+        x, y = np.asarray(shape.points[0::2]), np.asarray(shape.points[1::2])
+        return abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
+    return float(areas([runs])[0])
 
 
 def _tag_similarity(ds: Sequence[Shape], gt: Sequence[Shape]) -> NDArray[np.float64]:

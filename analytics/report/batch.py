@@ -88,6 +88,7 @@ def batch_report(given: BatchReport) -> bytes:
             curve=data_uri(overlap_curve(ious), "image/png") if ious else None,
             bars=_bars(given.quality),
             labels=given.figures["corals"]["per_label"],
+            truth=given.figures.get("ground_truth"),
             worst=[_worst(given, picture.image_id) for picture in _doubtful(given.quality)[:WORST_SHOWN]],
             broken=given.broken[:RULES_SHOWN],
             more_broken=max(0, len(given.broken) - RULES_SHOWN),

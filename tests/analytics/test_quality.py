@@ -18,6 +18,7 @@ from analytics.quality import (
     oks,
     pair,
 )
+from analytics.quality.truth import Answer, against_truth
 from labels.schema import Kind, Shape
 
 LABELS = ("Acropora", "Porites")
@@ -196,3 +197,20 @@ def test_moved_nodes_are_measured_in_pixels_and_the_worst_picture_comes_first():
     assert report["moved_share"] == pytest.approx(1 / 8)
     assert report["worst"][0]["image_id"] == "b"
     assert report["drawn_anew"] == 1
+
+
+def test_annotators_are_measured_against_the_ground_truth_each_and_together():
+    truth = {"a": [box(0, 0), box(300, 0, label="Acropora")], "b": [box(0, 0, image="b")]}
+    answers = [
+        Answer("a", 1, "anna", [box(0, 0), box(300, 0, label="Acropora")]),
+        Answer("a", 2, "bert", [box(0, 0), box(300, 0)]),
+        Answer("b", 2, "bert", []),
+    ]
+    figures = against_truth(answers, truth, LABELS, dict.fromkeys("ab", SIZE))
+    assert figures["answers"] == 3
+    assert figures["by_annotator"]["anna"]["accuracy"] == 1
+    assert figures["by_annotator"]["bert"]["recall"] == pytest.approx(1 / 3)
+    assert 0 < figures["agreement"]["all"]["value"] < 1
+    assert figures["valid"] == 3
+    json.dumps(figures, allow_nan=False)
+    assert against_truth([], {}, LABELS, {}) is None

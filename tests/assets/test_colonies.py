@@ -102,6 +102,16 @@ def test_a_quadrat_is_followed_across_surveys_and_pictures_without_a_name_are_co
     assert [row["survey"] for row in done.tracks] == ["reef", "reef-2022"]
 
 
+def test_a_site_that_was_renamed_leaves_no_tracks_under_its_old_name(place):
+    tables, surveys = place
+    batch(tables, "reef.0001", {"a1": ("Temea", 2021, "1", 1, [40])})
+    colonies.follow_all(tables, surveys)
+    batch(tables, "reef.0001", {"a1": ("Temae", 2021, "1", 1, [40])})
+    done = colonies.follow_all(tables, surveys)
+    assert {row["site"] for row in done.tracks} == {"Temae"}
+    assert len(list(tables.store.keys("tables/colonies/tracks/"))) == 1
+
+
 def test_a_picture_deleted_from_the_store_is_named_and_the_other_quadrats_go_on(place):
     tables, surveys = place
     for year, key in ((2021, "reef.0001"), (2022, "reef.0002")):
