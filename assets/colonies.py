@@ -20,8 +20,9 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from analytics.colonies import PICTURE_SCHEMA, TRACK_SCHEMA, Event, History, Outcome, Photo, View, follow
+from analytics.colonies import PICTURE_SCHEMA, TRACK_SCHEMA, History, Outcome, Photo, View, follow
 from analytics.colonies.picture import overview, quadrat_picture
+from analytics.colonies.summary import events_by_year
 from analytics.contact_sheet import markdown_image
 from assets.clean import STAGE as CLEAN
 from assets.common.metadata import FAILURES_SHOWN
@@ -210,14 +211,16 @@ def picture_key(site: str, quadrat: str) -> str:
     return f"reports/{STAGE}/{_slug(site)}/{_slug(quadrat)}.jpg"
 
 
+def tracks_of(tables: BatchTables, site: str) -> list[dict[str, Any]]:
+    """The tracks of a site as they were last followed; empty where they never were."""
+    return _known(tables, site)[1]
+
+
 def events_table(tracks: Sequence[Mapping[str, Any]]) -> str:
     """Events by site and year, as markdown."""
-    counts = Counter((row["site"], row["year"], row["event"]) for row in tracks)
-    events = [event.value for event in Event if any(key[2] == event for key in counts)]
+    events, happened = events_by_year(tracks)
     lines = [f"| site | year | {' | '.join(e.replace('_', ' ') for e in events)} |", "|---" * (2 + len(events)) + "|"]
-    for site, year in sorted({key[:2] for key in counts}):
-        cells = " | ".join(str(counts[site, year, event] or "") for event in events)
-        lines.append(f"| {site} | {year} | {cells} |")
+    lines += [f"| {site} | {year} | {' | '.join(str(n or '') for n in counts)} |" for site, year, counts in happened]
     return "\n".join(lines) if events else "no quadrat has been reviewed yet"
 
 
