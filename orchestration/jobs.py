@@ -76,6 +76,13 @@ refresh_analytics = dg.define_asset_job(
     description="Manifests, cover and reviews -> ClickHouse tables.",
 )
 
+look_after = dg.define_asset_job(
+    "look_after",
+    dg.AssetSelection.groups("platform"),
+    executor_def=dg.in_process_executor,
+    description="The whole installation looked at, as 'reefline doctor' does.",
+)
+
 AFTER = {Gate.CORNERS: after_corners, Gate.LATTICE: after_lattice, Gate.CORALS: after_corals}
 """The job that follows each gate."""
 
@@ -118,6 +125,7 @@ ALL_JOBS: list[Any] = [
     retrain,
     refresh_analytics,
     reconcile_reviews,
+    look_after,
 ]
 
 
