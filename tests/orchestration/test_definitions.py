@@ -25,6 +25,7 @@ KEYS = {
     "corals/reviewed",
     "quality/report",
     "cover/quadrats",
+    "colonies/tracks",
     "datasets/release",
     "models/candidate",
     "models/evaluation",
@@ -68,7 +69,8 @@ def test_everything_from_raw_to_cover_shares_the_batch_partitions(defs):
     for spec in specs(defs):
         partitions = spec.partitions_def
         group = spec.key.path[0]
-        expected = {"datasets": "release", "models": "release", "analytics": None, "platform": None}.get(group, "batch")
+        unpartitioned = dict.fromkeys(("analytics", "colonies", "platform"))
+        expected = {"datasets": "release", "models": "release", **unpartitioned}.get(group, "batch")
         assert (partitions.name if partitions else None) == expected, spec.key
 
 
@@ -112,12 +114,14 @@ def test_jobs_sensors_and_schedules_are_there_and_running(defs):
         "retrain",
         "reconcile_reviews",
         "refresh_analytics",
+        "follow_colonies",
     }
     sensors = {s.name: s.default_status for s in repository.sensor_defs}
     assert set(sensors) >= {"surveys", "reviews", "releases", "failures"}
     assert all(sensors[n] == dg.DefaultSensorStatus.RUNNING for n in ("surveys", "reviews", "releases", "failures"))
     schedules = {s.name: s.default_status for s in repository.schedule_defs}
-    assert schedules == dict.fromkeys(("reconcile", "analytics", "health"), dg.DefaultScheduleStatus.RUNNING)
+    names = ("reconcile", "analytics", "colonies", "health")
+    assert schedules == dict.fromkeys(names, dg.DefaultScheduleStatus.RUNNING)
 
 
 def test_a_fresh_interpreter_loads_the_definitions_without_torch(tmp_path):

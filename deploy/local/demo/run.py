@@ -34,10 +34,11 @@ logger = logging.getLogger("reefline.demo")
 
 RELEASE = "demo-1.0.0"
 FAST = {
-    # A demo is watched: look often, heal every minute. An installation keeps the defaults.
+    # A demo is watched: look often, heal soon. An installation keeps the defaults. Each of these runs takes a
+    # processor from the demo itself for some seconds, so not every minute.
     "REEFLINE_SENSOR_INTERVAL_S": "1",
-    "REEFLINE_RECONCILE_CRON": "* * * * *",
-    "REEFLINE_ANALYTICS_CRON": "*/2 * * * *",
+    "REEFLINE_RECONCILE_CRON": "*/2 * * * *",
+    "REEFLINE_ANALYTICS_CRON": "*/3 * * * *",
     "REEFLINE_HEALTH_CRON": "0 0 1 1 *",  # nobody reads it there
 }
 PATIENCE_S = 300.0
