@@ -106,7 +106,7 @@ class Batch:
         return len(self.reviews) == len(GATES) and all(review.state == DONE for review in self.reviews)
 
 
-OFFERED: Final = {2024: (84, 80, 76), 2025: (64, 60, 56), 2026: (40, 34, 27, 20, 6, 4, 5, 0)}
+OFFERED: Final = {2024: (84, 80, 76), 2025: (64, 60, 56), 2026: (40, 34, 27, 20, 5, 4, 6, 0)}
 """Days ago, batch by batch."""
 
 STANDS_AT: Final = {5: "corals", 6: "lattice", 7: "corners", 8: ""}
