@@ -79,14 +79,15 @@ CREATE TABLE IF NOT EXISTS event_loads
 ENGINE = ReplacingMergeTree
 ORDER BY (way, load_id);
 
--- Who asked to be forgotten: events of these ids are not loaded again. No names.
+-- Who asked to be forgotten: their events are not loaded again, and their name not with anything else. No names here.
 CREATE TABLE IF NOT EXISTS forgotten
 (
-    user_id UInt64,
-    at      DateTime64(3, 'UTC') DEFAULT now64(3)
+    user_id   UInt64,
+    name_hash String COMMENT 'SHA-256 of the user name, hexadecimal',
+    at        DateTime64(3, 'UTC') DEFAULT now64(3)
 )
 ENGINE = ReplacingMergeTree
-ORDER BY user_id;
+ORDER BY (user_id, name_hash);
 
 -- People as dashboards show them. The pseudonym is drawn once, by lot.
 CREATE TABLE IF NOT EXISTS people

@@ -32,12 +32,12 @@ def sql(name: str, **parts: str) -> str:
 
 
 def cvat_sql(source: str) -> str:
-    """CVAT's working time per person and place, in milliseconds, over the relation ``source`` (its columns: see ``cvat.sql``)."""
+    """CVAT's working time per person and place, in ms, over a relation; ``cvat.sql`` says which columns it has."""
     return sql("cvat", source=source)
 
 
 def both_sql(source: str) -> str:
-    """Both algorithms with their differences, per day, person and place, over ``source`` (its columns: see ``cvat.sql``)."""
+    """Both algorithms with their differences per day, person and place, over a relation as in :func:`cvat_sql`."""
     return sql("both", source=source)
 
 
