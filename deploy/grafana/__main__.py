@@ -1,4 +1,4 @@
-"""``python -m deploy.grafana``: write the dashboards and alert rules; ``--check``: say which are not as the code has them."""
+"""``python -m deploy.grafana`` writes the dashboards and alert rules; ``--check`` says which differ from the code."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def main() -> int:
     check = "--check" in sys.argv[1:]
     stale = [path for path, text in files().items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     for path in stale:
-        print(f"{'differs' if check else 'written'}: {path.relative_to(HERE)}")  # noqa: T201
+        print(f"{'differs' if check else 'written'}: {path.relative_to(HERE)}")
         if not check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(files()[path], encoding="utf-8")

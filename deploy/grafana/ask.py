@@ -25,7 +25,7 @@ class Ask:
 
     def only(self, *columns: str, title: str = "", where: str = "", order: str = "") -> Ask:
         """Some columns (SQL expressions) of the answer, under another title if one is given."""
-        sql = f"SELECT {', '.join(columns)}\nFROM\n(\n{self.sql}\n)"  # noqa: S608 - our own SQL
+        sql = f"SELECT {', '.join(columns)}\nFROM\n(\n{self.sql}\n)"
         sql += f"\nWHERE {where}" if where else ""
         sql += f"\nORDER BY {order}" if order else ""
         return Ask(title or self.title, self.says, sql)

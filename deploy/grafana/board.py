@@ -43,7 +43,7 @@ def board(uid: str, title: str, says: str, *, since: str = "now-90d", refresh: s
             .keep_time(True)
         )
     )
-    made._internal.schema_version = SCHEMA_VERSION  # noqa: SLF001 - the builder has no setter
+    made._internal.schema_version = SCHEMA_VERSION
     return made
 
 

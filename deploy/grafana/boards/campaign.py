@@ -33,7 +33,8 @@ def build() -> Any:
                     colored={"hours_waiting": WAIT, "failed": ((None, CALM), (1, FAIR))}),
         panels.rows(ask("queue"), height=8, units={"hours_waiting": "h"}, links=CVAT, hidden=("url",),
                     colored={"hours_waiting": WAIT}),
-        panels.lines(ask("throughput_weeks").only("time", "gate", "pictures_per_hour", order="time, gate"), unit="none"),
+        panels.lines(ask("throughput_weeks").only("time", "gate", "pictures_per_hour", order="time, gate"),
+                     unit="none"),
         panels.rows(ask("throughput"), span=12, height=8, units={"hours": "h", "minutes_per_picture": "m",
                                                                  "seconds_per_object": "s"}),
         panels.rows(ask("gate_latency"), span=12, units=dict.fromkeys(

@@ -13,13 +13,16 @@ COLORS = {"accepted": "green", "reshaped": "blue", "relabelled": "orange", "dele
 
 def build() -> Any:
     """The dashboard."""
-    made = board.board("reefline-models", "Models", "What people accept, and the minutes that a version saves.", since="now-1y")
+    made = board.board(
+        "reefline-models", "Models", "What people accept, and the minutes that a version saves.", since="now-1y"
+    )
     made = made.with_variable(board.survey())
     models, quality = ask("models"), ask("quality_trend")
     shares = models.only("model_version", *(f"{share} AS {share.removesuffix('_share')}" for share in SHARES),
                          title="What becomes of proposals")  # fmt: skip
     minutes = ask("models_saved").only("model_version", "minutes_per_picture", title="Minutes of people per picture")
-    overlap = quality.only("time", "measure", "value", where="gate = 'corals' AND against = 'review'", order="time, measure",
+    overlap = quality.only("time", "measure", "value", where="gate = 'corals' AND against = 'review'",
+                           order="time, measure",
                            title="Proposals against reviewed labels")  # fmt: skip
     pixels = quality.only("time", "gate", "value", where="measure = 'rms_px'", order="time, gate",
                           title="Points: distance to reviewed ones")  # fmt: skip

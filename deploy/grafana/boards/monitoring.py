@@ -41,8 +41,8 @@ ORDER BY time WITH FILL
 
 
 def _durations() -> Any:
-    sql = f"""SELECT scope, source, count() AS events, quantile(0.5)(duration) AS median, quantile(0.95)(duration) AS p95,
-    avg(duration) AS mean, max(duration) AS longest
+    sql = f"""SELECT scope, source, count() AS events, quantile(0.5)(duration) AS median,
+    quantile(0.95)(duration) AS p95, avg(duration) AS mean, max(duration) AS longest
 FROM events
 WHERE duration > 0 AND scope != 'send:working_time' AND $__timeFilter(timestamp){cvat.chosen(*FILTERS)}
 GROUP BY scope, source

@@ -22,10 +22,17 @@ def build() -> Any:
     people, days = ask("worktime_people"), ask("worktime_days")
     both = people.only("person", "hours AS ours", "cvat_hours AS cvat", "cvat_reported_hours AS cvat_booked",
                        title="Working time, three readings")  # fmt: skip
-    agreement = ask("people_quality").only(
-        "person",
-        *(f"maxIf(mean_value, measure = '{name}') AS {name}" for name in ("accuracy", "precision", "recall", "mean_iou")),
-    ).grouped("person")
+    agreement = (
+        ask("people_quality")
+        .only(
+            "person",
+            *(
+                f"maxIf(mean_value, measure = '{name}') AS {name}"
+                for name in ("accuracy", "precision", "recall", "mean_iou")
+            ),
+        )
+        .grouped("person")
+    )
     for panel in (
         panels.bars(both, "person", unit="h", colors={"ours": "blue", "cvat": "orange", "cvat_booked": "text"}),
         panels.columns(days.only("time", "hours_in_jobs", "hours_outside_jobs", order="time"), unit="h",

@@ -27,7 +27,7 @@ def build() -> Any:
 
 def _panels(hooks: Any, intake: Any) -> list[Any]:
     return [
-        panels.number(hooks.only("sum(lost_and_healed) AS events", title="Webhooks lost, healed"), steps=((None, FAIR),)),
+        panels.number(hooks.only("sum(lost_and_healed) AS n", title="Webhooks lost, healed"), steps=((None, FAIR),)),
         panels.number(hooks.only("sum(late) AS events", title="Webhooks late"), steps=((None, FAIR),)),
         panels.number(ask("dead_letters").only("count() AS letters", title="Dead letters"), steps=ANY),
         panels.number(intake.only("sum(unaccounted) AS events", title="CVAT events unaccounted for"), steps=ANY),

@@ -21,7 +21,8 @@ def build() -> Any:
         made = made.with_variable(variable)
     here = "site IN (${site:singlequote})"
     taxa = ask("cover_years")
-    quality = ask("quality_trend").only("time", "measure", "value", "low", "high", where="measure = 'kappa'", order="time",
+    quality = ask("quality_trend").only("time", "measure", "value", "low", "high", where="measure = 'kappa'",
+                                        order="time",
                                         title="Agreement with the ground truth (kappa)")  # fmt: skip
     for panel in (
         _band(ask("cover_total").only(YEAR, "mean_share AS mean", "low", "high", where=here, order="time",

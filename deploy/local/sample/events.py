@@ -24,13 +24,15 @@ def events(batches: list[Batch], now: datetime) -> list[dict[str, Any]]:
             rows += _states(review)
     open_reviews = [r for batch in batches for r in batch.reviews if r.state == OPEN and r.work_days]
     rows += _session(random, open_reviews[0], now - timedelta(minutes=14), 1, pictures=9)
-    first = min(batch.offered_at for batch in batches)
-    for day in range((now - first).days):
-        rows += _elsewhere(random, first.replace(hour=7, minute=20) + timedelta(days=day))
+    begin = min(batch.offered_at for batch in batches)
+    for number in range((now - begin).days):
+        rows += _elsewhere(random, begin.replace(hour=7, minute=20) + timedelta(days=number))
     return [row for row in rows if row["timestamp"] < now]
 
 
-def _session(random: Random, review: Review, start: datetime, share: int, pictures: int = 0) -> Iterator[dict[str, Any]]:
+def _session(
+    random: Random, review: Review, start: datetime, share: int, pictures: int = 0
+) -> Iterator[dict[str, Any]]:
     """One sitting in a job: frame by frame, drawing and saving, with pauses to think and one for coffee."""
     at = start
     booked = 0.0
@@ -57,7 +59,7 @@ def _session(random: Random, review: Review, start: datetime, share: int, pictur
             at += timedelta(minutes=random.choice((0, 0, 0, 22, 45)))
     yield _row(review, "save:job", at, duration=900)
     yield from _booked(review, at, booked, twice=False)
-    if share == 0 and review.gate == "corals" and random.random() < 0.3:
+    if pictures or (share == 0 and review.gate == "corals" and random.random() < 0.3):
         yield _exception(review, at, "Could not save annotations: Request failed with status code 504")
 
 
@@ -71,7 +73,7 @@ def _booked(where: Review | Person, at: datetime, seconds: float, *, twice: bool
 
 def _states(review: Review) -> Iterator[dict[str, Any]]:
     """The server's own lines: jobs that change state, shapes that are saved."""
-    moments = [(review.asked_at, "create:job", None)]
+    moments: list[tuple[datetime, str, str | None]] = [(review.asked_at, "create:job", None)]
     moments += [(day, "update:job", "in progress") for day in review.work_days[:1]]
     if review.collected_at:
         moments.append((review.collected_at - timedelta(minutes=6), "update:job", "completed"))

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from analytics.worktime import PARAMETERS, month_sql
 from deploy.local.sample.events import events
 from deploy.local.sample.operations import operations
 from deploy.local.sample.plan import plan
 from deploy.local.sample.tables import tables
 from resources.clickhouse import Session
+from resources.events.worktime import refresh_worktime
 
 
 class NotEmptyError(RuntimeError):
@@ -40,10 +40,7 @@ def fill(session: Session, now: datetime | None = None) -> dict[str, int]:
     made = {"events": log, **tables(batches, now), **operations(batches, now, log)}
     for table, rows in made.items():
         session.insert(table, pa.Table.from_pylist(rows, schema=_schema(session, table, list(rows[0]))))
-    months = sorted({int(f"{row['timestamp']:%Y%m}") for row in log})
-    for month in months:
-        session.client.command(f"INSERT INTO worktime {month_sql()}", parameters={**PARAMETERS, "month": month})
-    made["worktime"] = []
+    refresh_worktime(session)
     return {table: len(rows) for table, rows in made.items()} | {
         "worktime": session.query("SELECT count() AS n FROM worktime")["n"][0].as_py()
     }
@@ -60,5 +57,3 @@ def _plain(field: pa.Field) -> pa.Field:
     if pa.types.is_dictionary(field.type):
         return pa.field(field.name, field.type.value_type)
     return field
-
-

@@ -111,7 +111,7 @@ def _results(random: Random, batch: Batch, now: datetime, made: dict[str, Rows])
     measured = (review.collected_at or now) + timedelta(minutes=20)
     common = {**_of(batch), "measured_at": measured, "loaded_at": now}
     good = batch.model.accepted
-    for gate, against, measure, value in (
+    for gate, against, measure, usual in (
         ("corals", "review", "precision", 0.30 + 0.75 * good),
         ("corals", "review", "recall", 0.25 + 0.75 * good),
         ("corals", "review", "mean_iou", 0.55 + 0.38 * good),
@@ -119,7 +119,7 @@ def _results(random: Random, batch: Batch, now: datetime, made: dict[str, Rows])
         ("corners", "review", "rms_px", 6.5 - 4 * good),
         ("lattice", "review", "rms_px", 3.1 - 2 * good),
     ):
-        value *= random.uniform(0.97, 1.03)
+        value = usual * random.uniform(0.97, 1.03)
         spread = 0.06 * value
         made["quality"].append({**common, "gate": gate, "measure": measure, "who": "", "against": against,
                                 "value": value, "low": value - spread, "high": value + spread})  # fmt: skip
