@@ -1,4 +1,4 @@
-"""Finding the lattice: the nodes where the strings cross, in a rectified picture, by geometry alone.
+"""The lattice finder without a network.
 
 How it works: the frame says where each string should run. A strip around that line is straightened (``strips``), the
 string is followed in it as the smoothest path along a ridge (``tracks``), and the crossings of the followed strings are
@@ -8,19 +8,16 @@ strings' own colour is known, and stands in for nodes at which no string is seen
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.footprint import brighter_beside, estimate_string_width
+from inference.lattice.finding import LatticeFinding
 from inference.lattice.fit import LatticeFit, cross_strings, fit_lattice
 from inference.lattice.strips import cut_strips
 from inference.lattice.tracks import StringColour, follow, learn_colour
 from inference.selfchecks import check_lattice, pitch_px
 from labels.lattice import LatticeTopology
-
-MODEL = "opencv-lattice@1"
 
 # Half-widths of the strips, in cells. 0.42 finds a string up to that far off and never reaches its neighbour's place
 # as long as the corners are wrong by less than about a third of a cell.
@@ -29,29 +26,6 @@ _NARROW_CELLS = 0.14
 _WIDEST_SHARE = 0.05
 _USUAL_WIDTH_SHARE = 5.0 / 1920
 _MAX_STRAYED_SHARE = 0.08
-
-
-@dataclass(frozen=True, slots=True)
-class LatticeFinding:
-    """The lattice of one rectified picture.
-
-    Attributes:
-        nodes: ``(n, 2)`` float64 rectified pixels, in the topology's order; always complete.
-        outside: ``(n,)`` bool, True where neither string was seen and the node is a prediction.
-        residual_px: ``(n,)`` float64, distance between the node and the fitted lattice; 0 where not seen.
-        score: 0..1, how well the picture supports the nodes.
-        defects: readable one-line doubts; empty when all is well.
-        string_width_px: width of the strings at half height, rectified pixels.
-        model: reference of this finder.
-    """
-
-    nodes: NDArray[np.float64]
-    outside: NDArray[np.bool_]
-    residual_px: NDArray[np.float64]
-    score: float
-    defects: list[str] = field(default_factory=list)
-    string_width_px: float = 0.0
-    model: str = MODEL
 
 
 def find_lattice(
@@ -96,7 +70,10 @@ def find_lattice(
     if fit.strayed > _MAX_STRAYED_SHARE:
         defects.append(f"at {fit.strayed:.0%} of the nodes the strings do not meet where the lattice expects them")
     score = _score(fit, side) * (0.6 if defects else 1.0)
-    return LatticeFinding(fit.nodes, fit.outside, fit.residual_px, round(score, 4), defects, float(measured))
+    seen_share = {"clarity": fit.clarity, "strayed": fit.strayed, "residual": typical_residual(fit, side)}
+    return LatticeFinding(
+        fit.nodes, fit.outside, fit.residual_px, round(score, 4), defects, float(measured), evidence=seen_share
+    )
 
 
 def _round(
@@ -115,8 +92,12 @@ def _round(
 
 def _score(fit: LatticeFit, side: int) -> float:
     """Share of seen nodes, less with the typical distance from the smooth lattice (pixels of 1920)."""
-    typical = float(np.median(fit.residual_px[~fit.outside])) * 1920 / side
-    return float(np.clip(fit.clarity * np.exp(-typical / 12.0), 0, 1))
+    return float(np.clip(fit.clarity * np.exp(-typical_residual(fit, side) / 12.0), 0, 1))
+
+
+def typical_residual(fit: LatticeFit, side: int) -> float:
+    """Median distance of the seen nodes from the smooth lattice, pixels of 1920."""
+    return float(np.median(fit.residual_px[~fit.outside])) * 1920 / side
 
 
 def _nothing(ideal: NDArray[np.float64], defect: str) -> LatticeFinding:
