@@ -51,7 +51,9 @@ def quads(maps: NDArray[np.float32], photo: tuple[int, int]) -> list[Quad]:
     for picked in product(*[range(-1, len(spots)) for spots, _ in found]):
         if sum(i < 0 for i in picked) > 1:
             continue
-        corners = np.array([spots[i] if i >= 0 else (np.nan, np.nan) for (spots, _), i in zip(found, picked, strict=True)])
+        corners = np.array(
+            [spots[i] if i >= 0 else (np.nan, np.nan) for (spots, _), i in zip(found, picked, strict=True)]
+        )
         heat = np.array([height[i] if i >= 0 else 0.0 for (_, height), i in zip(found, picked, strict=True)])
         for k in np.flatnonzero(np.isnan(corners[:, 0])):
             # Perspective aside, a frame is a parallelogram.

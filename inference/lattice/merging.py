@@ -90,7 +90,16 @@ def merge(
     lattice_gap = np.hypot(*(nodes - expected).T)
     outliers = both & ~measured & ~spotted
     return Merged(
-        nodes, expected, measured, spotted, on_string, outliers, spot_gap, lattice_gap, found.weak, np.where(has, heat, 0)
+        nodes,
+        expected,
+        measured,
+        spotted,
+        on_string,
+        outliers,
+        spot_gap,
+        lattice_gap,
+        found.weak,
+        np.where(has, heat, 0),
     )
 
 

@@ -68,7 +68,7 @@ class Camera:
 
     unit_to_pinhole: NDArray[np.float64]
     size: tuple[int, int]
-    lens: Lens = Lens()  # noqa: RUF009 - immutable
+    lens: Lens = Lens()
 
     @property
     def centre(self) -> Points:
@@ -108,7 +108,7 @@ class Camera:
         return apply_homography(np.linalg.inv(self.unit_to_pinhole), straight)
 
     def unit_rows(self, top: int, bottom: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """x and y in units of every pixel of the rows ``top`` to ``bottom`` (excluded), each ``(rows, width)``.
+        """X and y in units of every pixel of the rows ``top`` to ``bottom`` (excluded), each ``(rows, width)``.
 
         For painting only: the lens comes from a table, exact to about 1e-6 px.
         """

@@ -6,7 +6,6 @@ Bare bottoms are what everything else is drawn on, and what a picture without a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,33 +16,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.rectify import rectify
-from inference.scenes import Scene, render_quadrat
+from inference.scenes import BenchmarkScene, render_scene
 from inference.scenes.reef import paint_bottom, paint_colonies
 from inference.scenes.scene import random_colonies
+from inference.scenes.settings import SWITCHES
 from labels.lattice import LatticeTopology, load_topology, parse_topology
 from labels.transforms import Rectification
 
 PHOTO_PX = 640
 """Long side of a kept photo."""
+SCENE_SIZE = (1320, 1100)
 SQUARE_PX = 800
 """Side of a kept straightened picture and of a bare bottom."""
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A photo, uint8 RGB, and its corners ``(4, 2)`` in its pixels."""
+    """A photo, uint8 RGB, and the corners of its frames ``(k, 4, 2)`` in its pixels."""
 
     image: NDArray[np.uint8]
-    corners: NDArray[np.float64]
+    frames: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """A straightened picture, uint8 RGB; its crossings ``(n, 2)``; the line pieces ``(m, 4)`` of its strings."""
+    """A straightened picture, uint8 RGB; the crossings to be seen ``(n, 2)``; where its strings show, 0..255."""
 
     image: NDArray[np.uint8]
     nodes: NDArray[np.float64]
-    pieces: NDArray[np.float64]
+    ink: NDArray[np.uint8]
 
 
 def random_topology(rng: np.random.Generator) -> LatticeTopology:
@@ -66,34 +67,39 @@ def pieces_of(topology: LatticeTopology, nodes: NDArray[np.float64], side_px: in
     return np.concatenate(pieces)
 
 
-def samples_of(scene: Scene, topology: LatticeTopology, rng: np.random.Generator) -> tuple[Photo, Square]:
+def samples_of(scene: BenchmarkScene, rng: np.random.Generator) -> tuple[Photo, Square]:
     """Both samples of a scene; the square is straightened by corners that are a little off, as found ones are."""
     height, width = scene.image.shape[:2]
     scale = PHOTO_PX / max(height, width)
     small = cv2.resize(scene.image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-    photo = Photo(np.asarray(small, np.uint8), (scene.corners + 0.5) * scale - 0.5)
-    off = rng.normal(0, 0.003, (4, 2)) * np.hypot(*(scene.corners[2] - scene.corners[0]))
-    straight = Rectification.from_corners(scene.corners + off, SQUARE_PX, 100.0)
-    nodes = straight.to_rectified(scene.nodes)
-    image = rectify(scene.image, scene.corners + off, SQUARE_PX)
-    return photo, Square(image, nodes, pieces_of(topology, nodes, SQUARE_PX))
+    frames = np.array([frame.corners for frame in scene.frames]).reshape(-1, 4, 2)
+    photo = Photo(np.asarray(small, np.uint8), (frames + 0.5) * scale - 0.5)
+    if not scene.frames:
+        image = cv2.resize(scene.image, (SQUARE_PX, SQUARE_PX), interpolation=cv2.INTER_AREA)
+        return photo, Square(np.asarray(image, np.uint8), np.empty((0, 2)), np.zeros((SQUARE_PX, SQUARE_PX), np.uint8))
+    frame = scene.frame
+    corners = frame.corners + rng.normal(0, 0.003, (4, 2)) * frame.camera.px_per_unit
+    nodes = Rectification.from_corners(corners, SQUARE_PX, 100.0).to_rectified(frame.nodes[frame.visible])
+    strings = scene.mask("strings").astype(np.uint8) * 255
+    ink = rectify(np.repeat(strings[..., None], 3, axis=2), corners, SQUARE_PX)[..., 0]
+    return photo, Square(rectify(scene.image, corners, SQUARE_PX), nodes, cv2.dilate(ink, np.ones((3, 3), np.uint8)))
 
 
-def _painted(seed: int, folder: Path, paint: Callable[[int, LatticeTopology], Scene]) -> Path:
-    path = folder / f"scene-{seed}.npz"
+def setting_for(seed: int) -> str:
+    """Every fifth scene is usual, two are hard, two have one trouble each."""
+    if seed % 5 == 0:
+        return "usual"
+    return "hard" if seed % 5 < 3 else list(SWITCHES)[seed // 5 % len(SWITCHES)]
+
+
+def _painted(seed: int, folder: Path) -> Path:
+    path = folder / f"photo-{seed}.npz"
     if not path.exists():
         cv2.setNumThreads(1)
         rng = np.random.default_rng((seed, 3))
-        topology = random_topology(rng)
-        photo, square = samples_of(paint(seed, topology), topology, rng)
-        np.savez(
-            path,
-            photo=photo.image,
-            corners=photo.corners,
-            square=square.image,
-            nodes=square.nodes,
-            pieces=square.pieces,
-        )
+        scene = render_scene(seed, setting_for(seed), topology=random_topology(rng), size=SCENE_SIZE)
+        photo, square = samples_of(scene, rng)
+        np.savez(path, photo=photo.image, frames=photo.frames, square=square.image, nodes=square.nodes, ink=square.ink)
     return path
 
 
@@ -108,24 +114,16 @@ def _bottom(seed: int, folder: Path) -> Path:
     return path
 
 
-def paint_plain(seed: int, topology: LatticeTopology) -> Scene:
-    """A scene of the generator's usual settings."""
-    difficulty = float(np.random.default_rng((seed, 11)).uniform(0, 1))
-    return render_quadrat(seed, difficulty=difficulty, topology=topology, size=(1440, 1200))
-
-
-def painted_scenes(
-    seeds: range, folder: Path, paint: Callable[[int, LatticeTopology], Scene] = paint_plain, workers: int = 2
-) -> tuple[list[Photo], list[Square]]:
+def painted_scenes(seeds: range, folder: Path, workers: int = 2) -> tuple[list[Photo], list[Square]]:
     """The samples of these scenes, painted side by side where they are not in ``folder`` yet."""
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(workers) as pool:
-        paths = list(pool.map(partial(_painted, folder=folder, paint=paint), seeds, chunksize=4))
+        paths = list(pool.map(partial(_painted, folder=folder), seeds, chunksize=4))
     photos, squares = [], []
     for path in paths:
         with np.load(path) as data:
-            photos.append(Photo(data["photo"], data["corners"]))
-            squares.append(Square(data["square"], data["nodes"], data["pieces"]))
+            photos.append(Photo(data["photo"], data["frames"]))
+            squares.append(Square(data["square"], data["nodes"], data["ink"]))
     return photos, squares
 
 

@@ -14,9 +14,10 @@ from inference.training.finder_net import STRIDE
 from inference.training.finder_samples import Photo, Square, pieces_of, random_topology
 from labels.transforms import apply_homography, homography_from_points
 
-CORNER_PX = 384
+CORNER_PX = 320
 CROSSING_PX = 640
 CROP_PX = 320
+_INK_GAIN = 2.0
 _UNIT = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 Maps = NDArray[np.float32]
 
@@ -31,15 +32,17 @@ class Stock:
 
 
 def corner_sample(rng: Generator, stock: Stock) -> tuple[Picture, Maps]:
-    """A photo ``(384, 384, 3)`` 0..1 and its maps: a hill a corner (TL, TR, BR, BL), and the opening."""
+    """A photo ``(320, 320, 3)`` 0..1 and its maps: a hill a corner (TL, TR, BR, BL), and the opening."""
     side = CORNER_PX
-    canvas = _ground(rng, stock, side)
-    quads: list[NDArray[np.float64]] = []
-    count = int(rng.choice([0, 1, 2], p=[0.08, 0.86, 0.06]))
-    for number in range(count):
-        quad = _random_quad(rng, side) if count == 1 else _half_quad(rng, side, number)
-        canvas = _with_photo(rng, canvas, stock, quad) if rng.random() < 0.6 else _with_drawn(rng, canvas, quad)
-        quads.append(quad)
+    if rng.random() < 0.45:
+        canvas, quads = _whole_photo(rng, stock, side)
+    else:
+        canvas, quads = _ground(rng, stock, side), []
+        count = int(rng.choice([0, 1, 2], p=[0.08, 0.86, 0.06]))
+        for number in range(count):
+            quad = _random_quad(rng, side) if count == 1 else _half_quad(rng, side, number)
+            canvas = _with_photo(rng, canvas, stock, quad) if rng.random() < 0.4 else _with_drawn(rng, canvas, quad)
+            quads.append(quad)
     cover_with_things(rng, canvas, stock.bottoms)
     cells = side // STRIDE
     scaled = [(quad + 0.5) / STRIDE - 0.5 for quad in quads]
@@ -48,6 +51,24 @@ def corner_sample(rng: Generator, stock: Stock) -> tuple[Picture, Maps]:
     for quad in scaled:
         opening = np.maximum(opening, polygon(quad, cells))
     return lit(rng, canvas), np.stack([*maps, opening / np.float32(255)])
+
+
+def _whole_photo(rng: Generator, stock: Stock, side: int) -> tuple[Picture, list[NDArray[np.float64]]]:
+    """A photo as it is, but for a mirror and a small cut."""
+    photo = stock.photos[int(rng.integers(len(stock.photos)))]
+    image, frames = photo.image, photo.frames
+    height, width = image.shape[:2]
+    if rng.random() < 0.5:
+        image, frames = image[:, ::-1], (frames * [-1, 1] + [width - 1, 0])[:, [1, 0, 3, 2]]
+    if rng.random() < 0.5:
+        image, frames = image[::-1], (frames * [1, -1] + [0, height - 1])[:, [3, 2, 1, 0]]
+    share = rng.uniform(0.86, 1.0, 2)
+    low = rng.uniform(0, 1, 2) * (1 - share) * [width, height]
+    scale = side / (share * [width, height])
+    matrix = np.column_stack([np.diag(scale), 0.5 * scale - 0.5 - low * scale])
+    soft = cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), 0.35 / float(min(scale.min(), 1)))
+    canvas = cv2.warpAffine(soft, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return canvas.astype(np.float32), [(frame + 0.5 - low) * scale - 0.5 for frame in frames]
 
 
 def _ground(rng: Generator, stock: Stock, side: int) -> Picture:
@@ -83,8 +104,9 @@ def _half_quad(rng: Generator, side: int, number: int) -> NDArray[np.float64]:
 
 
 def _with_photo(rng: Generator, canvas: Picture, stock: Stock, quad: NDArray[np.float64]) -> Picture:
-    photo = stock.photos[int(rng.integers(len(stock.photos)))]
-    image, corners = photo.image, photo.corners
+    single = [photo for photo in stock.photos if len(photo.frames) == 1]
+    photo = single[int(rng.integers(len(single)))]
+    image, corners = photo.image, photo.frames[0]
     if rng.random() < 0.5:
         image, corners = image[:, ::-1], (corners * [-1, 1] + [image.shape[1] - 1, 0])[[1, 0, 3, 2]]
     side = canvas.shape[0]
@@ -154,23 +176,23 @@ def crossing_sample(rng: Generator, stock: Stock) -> tuple[Picture, Maps]:
     kind = rng.random()
     if kind < 0.55:
         square = stock.squares[int(rng.integers(len(stock.squares)))]
-        image, nodes, pieces = square.image, square.nodes, square.pieces
+        image, nodes, ink = square.image, square.nodes, square.ink
     else:
         image = np.rot90(stock.bottoms[int(rng.integers(len(stock.bottoms)))], int(rng.integers(4)))
-        image, nodes, pieces = _strung(rng, np.ascontiguousarray(image), bare=kind > 0.95)
+        image, nodes, ink = _strung(rng, np.ascontiguousarray(image), bare=kind > 0.95)
     matrix, scale = _crop(rng, image.shape[0])
     if scale < 0.85:
         image = cv2.GaussianBlur(image, (0, 0), 0.4 / scale)
     canvas = cv2.warpAffine(image, matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR).astype(np.float32)
     nodes = nodes @ matrix[:, :2].T + matrix[:, 2]
-    pieces = np.hstack([p @ matrix[:, :2].T + matrix[:, 2] for p in (pieces[:, :2], pieces[:, 2:])])
+    shown = cv2.warpAffine(ink, matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR)
     hidden = cover_with_things(rng, canvas, stock.bottoms)
     index = np.clip(np.round(nodes).astype(int), 0, CROP_PX - 1)
     nodes = nodes[hidden[index[:, 1], index[:, 0]] < 128] if len(nodes) else nodes
     cells = CROP_PX // STRIDE
-    ink = lines((pieces + 0.5) / STRIDE - 0.5, cells, 1)
-    ink = np.where(cv2.resize(hidden, (cells, cells), interpolation=cv2.INTER_AREA) > 127, 0, ink)
-    maps = np.stack([hills((nodes + 0.5) / STRIDE - 0.5, cells), ink / np.float32(255)])
+    shown = cv2.resize(np.where(hidden > 127, 0, shown), (cells, cells), interpolation=cv2.INTER_AREA)
+    strings = np.clip(shown * np.float32(_INK_GAIN / 255), 0, 1)
+    maps = np.stack([hills((nodes + 0.5) / STRIDE - 0.5, cells), strings])
     return lit(rng, canvas), maps.astype(np.float32)
 
 
@@ -189,7 +211,7 @@ def _crop(rng: Generator, side: int) -> tuple[NDArray[np.float64], float]:
 
 def _strung(
     rng: Generator, bottom: NDArray[np.uint8], bare: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.uint8]]:
     """Strings of any lattice, colour and width drawn on a bottom, some of them broken."""
     side = bottom.shape[0]
     topology = random_topology(rng)
@@ -200,7 +222,7 @@ def _strung(
     nodes = apply_homography(tilt, topology.unit + (bend @ basis).T) * (side - 1)
     pieces = pieces_of(topology, nodes, side)
     if bare:
-        return bottom, np.empty((0, 2)), np.empty((0, 4))
+        return bottom, np.empty((0, 2)), np.zeros((side, side), np.uint8)
     kept = rng.random(len(pieces)) > (0.06 if rng.random() < 0.4 else 0.0)
     gone = pieces[~kept].reshape(-1, 2)
     pieces = pieces[kept]
@@ -214,4 +236,4 @@ def _strung(
     if len(gone) and len(nodes):
         torn = (np.hypot(*(nodes[:, None] - gone[None]).transpose(2, 0, 1)) < 1).any(axis=1)
         nodes = nodes[~torn]
-    return np.clip(image, 0, 255).astype(np.uint8), nodes, pieces
+    return np.clip(image, 0, 255).astype(np.uint8), nodes, lines(pieces, side, 4)
