@@ -34,11 +34,11 @@ class Calibration:
         """The linear value, an array where the features are arrays.
 
         Raises:
-            CalibrationError: the features are not those it was fitted for.
+            CalibrationError: the features are not those it knows.
         """
         if set(features) != set(self.weights):
             raise CalibrationError(
-                f"calibration {self.name!r} was fitted for {sorted(self.weights)}, the finder gives {sorted(features)}: "
+                f"calibration {self.name!r} knows {sorted(self.weights)}, the finder gives {sorted(features)}; "
                 "run inference.training.calibrate_finders again"
             )
         total = sum(weight * np.asarray(features[name], np.float64) for name, weight in self.weights.items())

@@ -45,7 +45,9 @@ class Bars:
         for side in range(4):
             if not marked and rng.random() < 0.3:
                 start, length = rng.uniform(0.05, 0.75), rng.uniform(0.04, 0.14)
-                colour = tuple(int(c) for c in rng.choice([(235, 232, 225), (40, 170, 190), (170, 60, 50), (24, 24, 24)]))
+                colour = tuple(
+                    int(c) for c in rng.choice([(235, 232, 225), (40, 170, 190), (170, 60, 50), (24, 24, 24)])
+                )
                 patches.append((side, float(start), float(start + length), colour))
         return cls(
             width,
@@ -84,22 +86,22 @@ def paint_bars(camera: Camera, bars: Bars, rng: Generator) -> Layer:
     return Layer("frame", at, cover.astype(np.float32), colour, shade.astype(np.float32))
 
 
-def _around_opening(camera: Camera, reach: float) -> tuple[NDArray[np.int64], Points]:
+def _around_opening(camera: Camera, reach: float) -> tuple[NDArray[np.int64], Values]:
     """Pixels within ``reach`` units of the opening's edge, and where they are in units."""
-    seen = []
+    seen = np.zeros(camera.size[0] * camera.size[1], bool)
     for k in range(4):
         a, b = UNIT_SQUARE[k], UNIT_SQUARE[(k + 1) % 4]
         way = b - a
         out = np.array([way[1], -way[0]]) * reach
         steps = np.linspace(-reach, 1 + reach, 24)[:, None]  # dense: the lens bends the edge
         ring = np.vstack([a + way * steps + out, (a + way * steps - out)[::-1]])
-        seen.append(region(camera.to_raw(ring), camera.size)[0])
-    at = np.unique(np.concatenate(seen))
-    return at, camera.to_unit(np.column_stack([at % camera.size[0], at // camera.size[0]]))
+        seen[region(camera.to_raw(ring), camera.size)[0]] = True
+    at = np.flatnonzero(seen)
+    return at, camera.unit_at(at)
 
 
-def _bar_light(bars: Bars, units: Points, outside: NDArray[np.float64], rng: Generator) -> Values:
-    dirt = 0.07 * Texture(rng, 0.06)(units) + 0.04 * Texture(rng, 0.012)(units) + 0.03 * Texture(rng, 0.003)(units)
+def _bar_light(bars: Bars, units: Values, outside: Values, rng: Generator) -> Values:
+    dirt = 0.07 * Texture(rng, 0.06)(units) + 0.04 * Texture(rng, 0.009)(units)
     across = np.clip(2 * outside / bars.width - 1, -1, 1)  # -1 at the inner edge, 1 at the outer
     if bars.round:
         form = 0.72 + 0.42 * np.sqrt(np.clip(1 - (across * 0.97 + 0.15) ** 2, 0, 1))
@@ -123,9 +125,11 @@ def paint_growth(camera: Camera, spots: Points, radii: NDArray[np.float64], rng:
     """
     turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
     ring = np.column_stack([np.cos(turn), np.sin(turn)]) * 1.5
-    seen = [region(camera.to_raw(s + r * ring), camera.size)[0] for s, r in zip(spots, radii, strict=True)]
-    at = np.unique(np.concatenate([np.zeros(0, np.int64), *seen]))
-    units = camera.to_unit(np.column_stack([at % camera.size[0], at // camera.size[0]]))
+    seen = np.zeros(camera.size[0] * camera.size[1], bool)
+    for spot, radius in zip(spots, radii, strict=True):
+        seen[region(camera.to_raw(spot + radius * ring), camera.size)[0]] = True
+    at = np.flatnonzero(seen)
+    units = camera.unit_at(at)
     rough = Texture(rng, 0.03)(units) * 0.22 + Texture(rng, 0.010)(units) * 0.16 + Texture(rng, 0.004)(units) * 0.13
     cover = np.zeros(len(at))
     for spot, radius in zip(spots, radii, strict=True):

@@ -170,14 +170,14 @@ def render_scene(
     water = _water(draw, chosen, first, textures is not None)
     truths = []
     for camera, hung, above in frames:
-        own = [Outline(o.taxon, o.ring_unit) for o in outlines] if camera is first else [
-            Outline(o.taxon, camera.to_unit(first.to_raw(o.ring_unit))) for o in outlines
-        ]
+        own = (
+            [Outline(o.taxon, o.ring_unit) for o in outlines]
+            if camera is first
+            else [Outline(o.taxon, camera.to_unit(first.to_raw(o.ring_unit))) for o in outlines]
+        )
         truths.append(tell_frame(camera, hung.nodes_unit, hung.present, own, [*above, *visitors]))
     image = expose(compose(ground, layers), first, water)
-    return BenchmarkScene(
-        seed, chosen.name, image, tuple(truths), draw.values, ground, tuple(layers), first, water
-    )
+    return BenchmarkScene(seed, chosen.name, image, tuple(truths), draw.values, ground, tuple(layers), first, water)
 
 
 class _Draw:

@@ -108,9 +108,10 @@ class Texture:
         maps = np.zeros((rows * 4096, 2), np.float32)
         maps[: len(points)] = (points / self.cell) % (self.SIDE - 1)
         x, y = maps.reshape(rows, 4096, 2)[..., 0], maps.reshape(rows, 4096, 2)[..., 1]
-        values = cv2.remap(self.field, np.ascontiguousarray(x), np.ascontiguousarray(y), cv2.INTER_CUBIC, None,
-                           cv2.BORDER_REFLECT_101)
-        return 1.3 * values.reshape(-1)[: len(points)]
+        values = cv2.remap(
+            self.field, np.ascontiguousarray(x), np.ascontiguousarray(y), cv2.INTER_LINEAR, None, cv2.BORDER_REFLECT_101
+        )
+        return 1.5 * values.reshape(-1)[: len(points)]
 
 
 def rgb(colour: ArrayLike, light: Values) -> Values:

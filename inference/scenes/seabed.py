@@ -20,14 +20,14 @@ from inference.scenes.reef import TAXA, Colony, Image, noise
 _COLOURS = {
     "Acropora": (138, 112, 82),
     "Pocillopora": (164, 110, 112),
-    "Porites": (158, 144, 84),
+    "Porites": (150, 136, 96),
     "Montipora": (112, 84, 104),
-    "Millepora": (186, 150, 72),
+    "Millepora": (178, 148, 86),
 }
 _TIPS = {
     "Acropora": (206, 196, 168),
     "Pocillopora": (206, 172, 168),
-    "Porites": (176, 166, 112),
+    "Porites": (172, 160, 122),
     "Montipora": (150, 124, 146),
     "Millepora": (228, 208, 150),
 }
@@ -98,23 +98,28 @@ def paint_seabed(
 
 def _bottom(field: _Noise, rng: Generator) -> tuple[Image, Image]:
     """Colour and height (units) of sand, rubble and overgrown rock."""
-    forms = field.fractal(100, 0.30, 5)
+    half = _Noise(field.seed, (field.shape[0] // 2 + 1, field.shape[1] // 2 + 1), field.px / 2)
+    forms = half.fractal(100, 0.30, 5)
     rocky = np.clip((forms - np.float32(rng.uniform(-1.0, 0.7))) * 3, 0, 1)
-    rough = field.fractal(120, 0.045, 5, 0.62)
-    pebble = np.clip(field(130, 0.011) - 0.7, 0, 1.2) * (1 - rocky)
+    rough = half.fractal(120, 0.045, 4, 0.62)
+    relief = rocky * (0.010 + 0.007 * np.clip(forms, -1, 2) + 0.0065 * rough)
+    strewn = np.clip(half(129, 0.16) + 0.3, 0, 1) * (1 - rocky)
+    pebble = np.clip(half(130, 0.013) * half(131, 0.008) - 0.35, 0, 1) * strewn
+    tone = np.float32(rng.normal(0, 8)) + 24 * pebble + 4 * half(132, 0.09)
+    cover = _mixed(half, rng)
+    sand = np.array([184, 174, 152], np.float32)
+    cover += (sand + tone[..., None] - cover) * (1 - rocky)[..., None]
+    size = field.shape[::-1]
     fine = field.fractal(140, 0.006, 3, 0.7)
-    height = rocky * (0.010 + 0.007 * np.clip(forms, -1, 2) + 0.0065 * rough) + 0.0045 * pebble + 0.0004 * fine
-    sand = np.array([186, 176, 152], np.float32) + np.float32(rng.normal(0, 8))
-    cover = _mixed(field, rng)
-    for channel in range(3):
-        ground = sand[channel] + 5 * fine + 26 * pebble
-        cover[..., channel] = ground + (cover[..., channel] + 9 * fine - ground) * rocky
+    height = cv2.resize(relief + 0.0035 * pebble, size) + 0.0005 * fine
+    cover = cv2.resize(cover, size)
+    cover += (6 * fine)[..., None]
     return cover, height
 
 
 def _mixed(field: _Noise, rng: Generator) -> Image:
     """What grows on rock that is no coral: bare stone, turf, pink crusts, algae, each where its own noise is high."""
-    kinds = ((112, 104, 88), (94, 92, 64), (164, 122, 124), (150, 142, 122), (84, 100, 66))
+    kinds = ((112, 104, 88), (92, 88, 64), (158, 124, 122), (150, 142, 122), (88, 96, 70))
     weight = np.zeros(field.shape, np.float32)
     total = np.zeros((*field.shape, 3), np.float32)
     for number, colour in enumerate(kinds):
@@ -155,11 +160,11 @@ def _grow(colour: Image, height: Image, colony: Colony, origin: tuple[float, flo
 def _surface(colony: Colony, field: _Noise, dome: Image, ring: Points) -> tuple[Image, Image, float]:
     """Relief in units, how much of the pale tip colour shows (0..1), and how high the colony stands over its radius."""
     if colony.taxon == "Acropora":
-        bumps = np.clip(field(10, 0.0085) + 0.5 * field(11, 0.0045), -1, 2)
-        return 0.0035 * bumps, np.clip(bumps - 0.75, 0, 1) * np.float32(0.8), 0.22
+        tips = _knobs(field, 0.0075)
+        return 0.006 * tips, np.clip(1.9 * tips - 0.9, 0, 1) * np.float32(0.8), 0.22
     if colony.taxon == "Pocillopora":
-        knobs = np.clip(np.abs(field(10, 0.013)) - 0.15 + 0.3 * field(11, 0.005), 0, 1.3)
-        return 0.0045 * knobs, np.float32(0.55) * np.clip(knobs - 0.4, 0, 1), 0.35
+        knobs = np.sqrt(_knobs(field, 0.013))
+        return 0.008 * knobs + 0.0006 * field(11, 0.004), np.float32(0.6) * np.clip(knobs - 0.35, 0, 1), 0.35
     if colony.taxon == "Porites":
         lumps = field.fractal(10, 0.03, 2)
         return 0.0022 * lumps + 0.0003 * field(12, 0.004), np.clip(0.5 * dome - 0.2 + 0.1 * lumps, 0, 1), 0.42
@@ -174,6 +179,20 @@ def _surface(colony: Colony, field: _Noise, dome: Image, ring: Points) -> tuple[
     return 0.0022 * plates, np.clip(plates - 0.35, 0, 1) * np.float32(0.8), 0.2
 
 
+def _knobs(field: _Noise, cell: float) -> Image:
+    """Rounded knobs about ``cell`` units apart, 1 at their tops and 0 between them."""
+    if cell * field.px < 2.5:
+        return np.full(field.shape, 0.35, np.float32)
+    rng = np.random.default_rng((field.seed, 20))
+    rows, columns = (int(side / field.px / cell) + 2 for side in field.shape)
+    tops = (np.stack(np.mgrid[0:rows, 0:columns], axis=-1) + rng.uniform(-0.45, 0.45, (rows, columns, 2))) * cell
+    y, x = np.round(tops.reshape(-1, 2) * field.px).astype(int).T
+    inside = (y >= 0) & (x >= 0) & (y < field.shape[0]) & (x < field.shape[1])
+    ground = np.ones(field.shape, np.uint8)
+    ground[y[inside], x[inside]] = 0
+    return np.clip(1 - cv2.distanceTransform(ground, cv2.DIST_L2, 3) / np.float32(0.75 * cell * field.px), 0, 1)
+
+
 def _lit(colour: Image, height: Image, px_per_unit: float) -> NDArray[np.uint8]:
     """Slopes that face the light are bright, hollows are dark, and high things shade what lies behind them."""
     soft = cv2.GaussianBlur(height, (0, 0), max(0.6, 0.0012 * px_per_unit))
@@ -183,8 +202,12 @@ def _lit(colour: Image, height: Image, px_per_unit: float) -> NDArray[np.uint8]:
     light *= np.clip(1 - 26 * (wide - height), 0.5, 1.12)
     for reach in (0.010, 0.022):
         moved = -_LIGHT * reach * px_per_unit
-        high = cv2.warpAffine(wide if reach > 0.015 else soft, np.array([[1, 0, moved[0]], [0, 1, moved[1]]]),
-                              height.shape[::-1], borderMode=cv2.BORDER_REFLECT_101)
+        high = cv2.warpAffine(
+            wide if reach > 0.015 else soft,
+            np.array([[1, 0, moved[0]], [0, 1, moved[1]]]),
+            height.shape[::-1],
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
         light *= 1 - np.clip(24 * (high - height - 0.45 * reach), 0, 0.3)
     return cv2.convertScaleAbs(cv2.multiply(colour, cv2.merge([light] * 3)))
 

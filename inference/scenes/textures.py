@@ -53,11 +53,14 @@ class Textures:
             raise TextureError("no pictures to use as textures")
         for number, picture in enumerate(self.pictures, 1):
             if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-                raise TextureError(f"texture {number}: expected uint8 RGB (height, width, 3), got "
-                                   f"{picture.dtype} {picture.shape}")
+                raise TextureError(
+                    f"texture {number}: expected uint8 RGB (height, width, 3), got {picture.dtype} {picture.shape}"
+                )
             if min(picture.shape[:2]) < _SMALLEST_PX:
-                raise TextureError(f"texture {number}: {picture.shape[1]} x {picture.shape[0]} px is too small, "
-                                   f"{_SMALLEST_PX} px a side are needed")
+                raise TextureError(
+                    f"texture {number}: {picture.shape[1]} x {picture.shape[0]} px is too small, "
+                    f"{_SMALLEST_PX} px a side are needed"
+                )
 
     @classmethod
     def of_folder(cls, folder: Path, edge_share: float = EDGE_SHARE) -> Textures:
@@ -90,7 +93,9 @@ class Textures:
         own = min(picture.shape[:2]) / span
         if own > 1.2 * px_per_unit:  # a photo finer than the scene would alias
             factor = px_per_unit / own
-            picture = cv2.resize(np.ascontiguousarray(picture), None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+            picture = cv2.resize(
+                np.ascontiguousarray(picture), None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA
+            )
             own = min(picture.shape[:2]) / span
         half = np.array(picture.shape[1::-1]) / own / 2
         origin = 0.5 - half + rng.uniform(-0.1, 0.1, 2)

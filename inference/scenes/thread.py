@@ -44,7 +44,7 @@ class Thread:
             float(rng.uniform(0.0022, 0.0044)),
             float(rng.uniform(0.003, 0.012)),
             float(rng.uniform(0.2, 0.45)),
-            float(rng.uniform(0.05, 0.25)),
+            float(rng.uniform(0.03, 0.14)),
         )
 
 
@@ -71,7 +71,7 @@ def paint_thread(
     half, twist = width_px / 2, max(3.0 * width_px, 2.5)
     for path in paths:
         done = 0.0
-        dirt = rng.normal(1, thread.dirt, 1 + int(np.hypot(*np.diff(path, axis=0).T).sum() / (6 * width_px + 20)))
+        dirt = rng.normal(1, thread.dirt, 2 + int(np.hypot(*np.diff(path, axis=0).T).sum() / (6 * width_px + 20)))
         for a, b in _stretches(path):
             done += _stretch(cover, light, a, b, half, twist, dirt, done)
     if soften_px > 0:
@@ -124,8 +124,9 @@ def _stretch(
     # Round: brighter on the side that faces the light (up and left), darker at the far edge.
     across = (y * np.float32(way[0]) - x * np.float32(way[1])) / np.float32(half)
     up = 1.0 if way[0] - way[1] > 0 else -1.0
-    spot = dirt[np.minimum(((done + along) / (12 * half + 20)).astype(int), len(dirt) - 1)]
-    tone = 1.0 - 0.16 * up * np.clip(across, -1, 1) - 0.16 * np.clip(across, -1, 1) ** 2
+    spot = np.interp((done + along) / (12 * half + 20), np.arange(len(dirt)), dirt)
+    across = np.clip(across, -1, 1)
+    tone = 1.0 - 0.14 * up * across - 0.14 * across**2
     tone = tone + 0.10 * np.sin(2 * np.pi * ((done + along) / twist + 0.3 * across))
     light[low[1] : high[1], low[0] : high[0]][more] = (tone * spot)[more]
     return length

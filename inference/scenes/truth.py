@@ -121,9 +121,7 @@ def tell_frame(
     return FrameTruth(camera, corners, nodes_unit, nodes, kept)
 
 
-def _states(
-    camera: Camera, units: Points, present: NDArray[np.bool_], above: Sequence[Layer]
-) -> tuple[str, ...]:
+def _states(camera: Camera, units: Points, present: NDArray[np.bool_], above: Sequence[Layer]) -> tuple[str, ...]:
     raw = camera.to_raw(units)
     cover = np.zeros(len(raw))
     for layer in above:

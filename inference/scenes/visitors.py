@@ -32,8 +32,8 @@ def paint_tape(camera: Camera, rng: Generator) -> Layer:
     for sign in (-1, 1):
         edge = middle + length[:, None] * way + (centre(length) + sign * 0.9 * width)[:, None] * side
         ring.append(edge[::sign])
-    at, pixels = region(camera.to_raw(np.vstack(ring)), camera.size, 2)
-    units = camera.to_unit(pixels)
+    at = region(camera.to_raw(np.vstack(ring)), camera.size, 2)[0]
+    units = camera.unit_at(at)
     along = (units - middle) @ way
     across = (units - middle) @ side - centre(along)
     px = camera.px_per_unit
@@ -41,7 +41,9 @@ def paint_tape(camera: Camera, rng: Generator) -> Layer:
     shade = 0.4 * np.clip(1.4 - np.abs(across - 0.25 * width) / (0.55 * width), 0, 1)
     ink = _print(int(rng.integers(0, 40)), along, across / width + 0.5, rng)
     base = np.array([238, 236, 228] if rng.random() < 0.7 else [232, 206, 70], np.float32)
-    light = 1 + 0.10 * np.sin(4 * along + phase) + 0.04 * Texture(rng, 0.02)(units) - 0.10 * (np.abs(across) > 0.44 * width)
+    light = (
+        1 + 0.10 * np.sin(4 * along + phase) + 0.04 * Texture(rng, 0.02)(units) - 0.10 * (np.abs(across) > 0.44 * width)
+    )
     colour = rgb(base, light.astype(np.float32)) * (1 - 0.85 * ink)[:, None]
     return Layer("tape", at, cover.astype(np.float32), colour.astype(np.float32), shade.astype(np.float32))
 
@@ -56,7 +58,9 @@ def _print(first: int, along: NDArray[np.float64], across: NDArray[np.float64], 
         cv2.line(strip, (x, 0), (x, int(high)), 255, 2, cv2.LINE_AA)
     for number in range(34):
         text = str((first + number) % 100)
-        cv2.putText(strip, text, (number * tenth + 8, _TAPE_PX - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.95, 255, 2, cv2.LINE_AA)
+        cv2.putText(
+            strip, text, (number * tenth + 8, _TAPE_PX - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.95, 255, 2, cv2.LINE_AA
+        )
     if rng.random() < 0.5:
         strip = strip[::-1, ::-1]
     strip = cv2.GaussianBlur(strip, (0, 0), 1.2)
@@ -145,8 +149,11 @@ def _silhouette(
     """Cover of body, tail and fins, and (x along, y across, distance into the body) in fish lengths."""
     x, y = local @ way, local @ side
     y = y - bend * (x - 0.1) ** 2 * 1.5
-    half = np.where(x > 0.08, 0.5 * slim * np.sqrt(np.clip(1 - ((x - 0.08) / 0.42) ** 2, 0, 1)),
-                    0.5 * slim * (0.16 + 0.84 * np.clip(1 - ((0.08 - x) / 0.40) ** 1.7, 0, 1)))
+    half = np.where(
+        x > 0.08,
+        0.5 * slim * np.sqrt(np.clip(1 - ((x - 0.08) / 0.42) ** 2, 0, 1)),
+        0.5 * slim * (0.16 + 0.84 * np.clip(1 - (np.clip(0.08 - x, 0, 1) / 0.40) ** 1.7, 0, 1)),
+    )
     body = np.where((x < 0.5) & (x > -0.34), half - np.abs(y), -1.0)
     tail_half = 0.06 * slim + 0.9 * slim * (-0.30 - x)
     fork = -0.50 + 0.10 * (1 - np.abs(y) / (0.28 * slim))

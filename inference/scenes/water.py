@@ -65,7 +65,9 @@ def expose(picture: Picture, camera: Camera, water: Water) -> Picture:
         a, b = max(0, top - halo), min(height, bottom + halo)
         strip = picture[a:b].astype(np.float32)
         strip = cv2.add(cv2.multiply(strip, _rows(gain, width, a, b)), _rows(veil, width, a, b))
-        if kernel is not None:
+        if kernel is not None and kernel.shape[1] == 1:
+            strip = cv2.sepFilter2D(strip, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
+        elif kernel is not None:
             strip = cv2.filter2D(strip, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
         strip = np.ascontiguousarray(strip[top - a : bottom - a])
         _add_specks(strip, specks, top)
@@ -113,16 +115,22 @@ def _rows(coarse: Image, width: int, top: int, bottom: int) -> Image:
     """Rows of a coarse map at full size; the same at a seam from both sides."""
     matrix = np.array([[1 / _COARSE, 0, 0], [0, 1 / _COARSE, top / _COARSE]])
     return cv2.warpAffine(
-        coarse, matrix, (width, bottom - top), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+        coarse,
+        matrix,
+        (width, bottom - top),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
     )
 
 
 def _kernel(water: Water) -> Image | None:
-    """Focus and motion as one filter, centred, so that it moves nothing."""
+    """Focus and motion as one filter, centred, so that it moves nothing; one column where it can be taken apart."""
     way = np.array(water.motion_px)
     reach = int(np.ceil(3 * water.blur_px + np.hypot(*way) / 2))
     if water.blur_px < 0.15 and np.hypot(*way) < 0.3:
         return None
+    if np.hypot(*way) < 0.3:
+        return cv2.getGaussianKernel(2 * reach + 1, water.blur_px, cv2.CV_32F)
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float64)
     sigma = max(water.blur_px, 0.3)
     kernel = np.zeros_like(x)
