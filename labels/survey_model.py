@@ -85,8 +85,8 @@ class Models(_Part):
 
     corners: Text = Field(
         "auto",
-        description="Finder of the frame's corners: 'auto' = the registry's newest model for it, or geometry alone when "
-        "there is none; 'opencv' = geometry alone; or a model's 'name' or 'name@version'.",
+        description="Finder of the frame's corners: 'auto' = the registry's newest model for it, or geometry alone "
+        "when there is none; 'opencv' = geometry alone; or a model's 'name' or 'name@version'.",
     )
     lattice: Text = Field(
         "auto",

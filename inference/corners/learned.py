@@ -105,7 +105,7 @@ def _combined(views: Views, plain: CornerFinding, maps: NDArray[np.float32]) -> 
     found = quads(maps, views.size)
     candidates = [_from_quad(views, quad, maps) for quad in found[:1]]
     if plain.points is not None:
-        candidates.append(_from_borders(views, plain, maps))
+        candidates.append(_from_borders(views, plain.points, plain.evidence["borders"], maps))
     cut = cut_sides(maps[4])
     if not candidates:
         return CornerFinding(None, 0.0, [_nothing(cut)], method="heatmap")
@@ -141,14 +141,13 @@ def _from_quad(views: Views, quad: Quad, maps: NDArray[np.float32]) -> _Candidat
     return _Candidate(kept, refined, quad.heat, float(stray.max()), quad.overlap, "heatmap+borders")
 
 
-def _from_borders(views: Views, plain: CornerFinding, maps: NDArray[np.float32]) -> _Candidate:
-    assert plain.points is not None
+def _from_borders(views: Views, points: NDArray[np.float64], support: float, maps: NDArray[np.float32]) -> _Candidate:
     fine = (views.fine.shape[1], views.fine.shape[0])
-    corners = moved(plain.points, views.size, fine)
-    cells = moved(plain.points, views.size, (maps.shape[2], maps.shape[1]))
+    corners = moved(points, views.size, fine)
+    cells = moved(points, views.size, (maps.shape[2], maps.shape[1]))
     heat, away, overlap = at_corners(cells, maps)
     stray = float(away.max()) / _side(cells)
-    return _Candidate(corners, RefinedFrame(corners, plain.evidence["borders"]), heat, stray, overlap, "borders")
+    return _Candidate(corners, RefinedFrame(corners, support), heat, stray, overlap, "borders")
 
 
 def _features(best: _Candidate, plain: CornerFinding, views: Views) -> dict[str, float]:

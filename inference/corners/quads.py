@@ -1,4 +1,4 @@
-"""From the network's maps to frames: every believable choice of one peak a corner, and the places the maps leave out."""
+"""From the network's maps to frames: every believable choice of one peak a corner, a missing one completed."""
 
 from __future__ import annotations
 

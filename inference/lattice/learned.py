@@ -143,7 +143,7 @@ def _followed(
     numbering: Numbering,
     string_width_px: float | None,
 ) -> Crossings:
-    """Where the strings meet, followed in narrow strips along the numbered lattice: twice, the second time by colour."""
+    """Where strings meet, followed in narrow strips along the numbered lattice; first by contrast, then by colour."""
     side = image.shape[0]
     half = min(_STRIP_CELLS * pitch_px(topology, side), _STRIP_SHARE * side)
     strips = cut_strips(image, topology, numbering.expected, half)

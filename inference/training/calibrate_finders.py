@@ -20,7 +20,7 @@ import yaml
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from inference.calibration import FILE
+from inference.calibration import FILE, Calibration
 from inference.corners import CornerFinding, find_corners, open_corner_finder
 from inference.lattice import find_lattice, open_lattice_finder
 from inference.lattice.learned import score_features
@@ -41,14 +41,21 @@ _WITHIN = 0.683
 _FAR_PX = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The nodes of one picture as network and strings gave them, how far off they are (px), and which can be seen."""
+
+    merged: Merged
+    error: NDArray[np.float64]
+    visible: NDArray[np.bool_]
+
+
 @dataclass(slots=True)
 class Observed:
     """One scene as the finders saw it: features, and whether a person would have let the finding stand."""
 
     rows: list[tuple[str, dict[str, float], bool]] = field(default_factory=list)
-    merged: Merged | None = None
-    node_error: NDArray[np.float64] | None = None
-    visible: NDArray[np.bool_] | None = None
+    looked: Looked | None = None
 
 
 def setting_for(number: int) -> str:
@@ -70,9 +77,8 @@ def observe(seed: int, setting: str) -> Observed:
             if name == "corners-opencv":
                 features["defects"] = float(len(finding.defects) > 0)
             seen.rows.append((name, features, corner_error(finding, frames) <= TOLERANCE_PX))
-    if len(frames) != 1 or corner_error(learned, frames) > _FAR_PX:
+    if len(frames) != 1 or learned.points is None or corner_error(learned, frames) > _FAR_PX:
         return seen
-    assert learned.points is not None
     square = rectify(scene.image, learned.points, SIDE)
     nodes = Rectification.from_corners(learned.points, SIDE, 100.0).to_rectified(scene.frame.nodes)
     visible = scene.frame.visible
@@ -84,8 +90,7 @@ def observe(seed: int, setting: str) -> Observed:
     if finder.engine is not None:
         looked = finder.look(square, finder.engine.predict(finder.prepare(square))[0][0])
         if looked is not None:
-            seen.merged, seen.visible = looked[0], visible
-            seen.node_error = np.hypot(*(seen.merged.nodes - nodes).T)
+            seen.looked = Looked(looked[0], np.hypot(*(looked[0].nodes - nodes).T), visible)
     return seen
 
 
@@ -104,7 +109,11 @@ def _stands(found: NDArray[np.float64], truth: NDArray[np.float64], visible: NDA
     return bool(np.hypot(*(found - truth).T)[visible].max(initial=0.0) <= TOLERANCE_PX)
 
 
-def fit_logistic(features: Sequence[Mapping[str, float]], right: Sequence[bool]) -> dict[str, object]:
+Fitted = tuple[float, dict[str, float], dict[str, int]]
+"""Intercept, weights by feature, and what it was fitted to."""
+
+
+def fit_logistic(features: Sequence[Mapping[str, float]], right: Sequence[bool]) -> Fitted:
     """Ridge logistic regression; intercept and weights in the features' own units."""
     names = sorted(features[0])
     x = np.array([[row[name] for name in names] for row in features])
@@ -122,43 +131,42 @@ def fit_logistic(features: Sequence[Mapping[str, float]], right: Sequence[bool])
 
     solved = minimize(cost, np.zeros(z.shape[1]), jac=True, method="L-BFGS-B").x
     weights = solved[1:] / spread
-    return _entry(solved[0] - float(weights @ mean), names, weights, scenes=len(y), right=int(y.sum()))
+    intercept = float(solved[0]) - float(weights @ mean)
+    return intercept, dict(zip(names, weights.tolist(), strict=True)), {"scenes": len(y), "right": int(y.sum())}
 
 
-def fit_magnitude(features: dict[str, NDArray[np.float64]], error_px: NDArray[np.float64]) -> dict[str, object]:
+def fit_magnitude(features: dict[str, NDArray[np.float64]], error_px: NDArray[np.float64]) -> Fitted:
     """Least squares of the logarithm of the errors, raised so that two in three errors are below."""
     names = sorted(features)
     x = np.column_stack([np.ones(len(error_px)), *[features[name] for name in names]])
     target = np.log(np.maximum(error_px, 0.05))
     weights = np.linalg.solve(x.T @ x + 1e-3 * np.eye(x.shape[1]), x.T @ target)
-    intercept = weights[0] + float(np.quantile(target - x @ weights, _WITHIN))
-    return _entry(intercept, names, weights[1:], nodes=len(error_px))
+    intercept = float(weights[0]) + float(np.quantile(target - x @ weights, _WITHIN))
+    return intercept, dict(zip(names, weights[1:].tolist(), strict=True)), {"nodes": len(error_px)}
 
 
-def _entry(intercept: float, names: list[str], weights: NDArray[np.float64], **counts: int) -> dict[str, object]:
-    rounded = {name: round(float(weight), 4) for name, weight in zip(names, weights, strict=True)}
-    return {"intercept": round(float(intercept), 4), "weights": rounded, **counts}
+def _entry(intercept: float, weights: dict[str, float], counts: dict[str, int]) -> dict[str, object]:
+    return {"intercept": round(intercept, 4), "weights": {k: round(v, 4) for k, v in weights.items()}, **counts}
 
 
 def calibrations(observed: Sequence[Observed]) -> Iterator[tuple[str, dict[str, object]]]:
     """All entries of the file. The lattice's score rests on uncertainties, so those are fitted before it."""
-    looked = [seen for seen in observed if seen.merged is not None]
-    parts = [uncertainty_features(seen.merged, SIDE) for seen in looked if seen.merged is not None]
-    shown = [seen.visible for seen in looked if seen.visible is not None]
-    errors = [seen.node_error for seen in looked if seen.node_error is not None]
-    joined = {name: np.concatenate([p[name][v] for p, v in zip(parts, shown, strict=True)]) for name in parts[0]}
-    uncertainty = fit_magnitude(joined, np.concatenate([e[v] for e, v in zip(errors, shown, strict=True)]))
-    yield "lattice-uncertainty", uncertainty
-    weights: dict[str, float] = uncertainty["weights"]  # type: ignore[assignment]
+    looked = [seen.looked for seen in observed if seen.looked is not None]
+    parts = [uncertainty_features(one.merged, SIDE) for one in looked]
+    joined = {
+        name: np.concatenate([part[name][one.visible] for part, one in zip(parts, looked, strict=True)])
+        for name in parts[0]
+    }
+    intercept, weights, counts = fit_magnitude(joined, np.concatenate([one.error[one.visible] for one in looked]))
+    yield "lattice-uncertainty", _entry(intercept, weights, counts)
     rows = [row for seen in observed for row in seen.rows]
-    for seen, part, error, visible in zip(looked, parts, errors, shown, strict=True):
-        total = sum(weights[name] * part[name] for name in part)
-        assert seen.merged is not None
-        features = score_features(seen.merged, np.exp(float(str(uncertainty["intercept"])) + total), SIDE)
-        rows.append(("lattice-learned", features, bool(error[visible].max(initial=0.0) <= TOLERANCE_PX)))
+    size = Calibration("lattice-uncertainty", intercept, weights)
+    for one, part in zip(looked, parts, strict=True):
+        features = score_features(one.merged, size.magnitude(part), SIDE)
+        rows.append(("lattice-learned", features, bool(one.error[one.visible].max(initial=0.0) <= TOLERANCE_PX)))
     for name in sorted({row[0] for row in rows}):
         own = [row for row in rows if row[0] == name]
-        yield name, fit_logistic([row[1] for row in own], [row[2] for row in own])
+        yield name, _entry(*fit_logistic([row[1] for row in own], [row[2] for row in own]))
 
 
 def main() -> None:
@@ -173,8 +181,8 @@ def main() -> None:
     with ProcessPoolExecutor(options.workers) as pool:
         observed = list(pool.map(observe, seeds, settings, chunksize=2))
     head = (
-        "# What the finders' scores and uncertainties mean; fitted by inference.training.calibrate_finders on generated\n"
-        f"# validation scenes, seeds {seeds.start} to {seeds.stop - 1}, pictures of {SIZE[0]} x {SIZE[1]} px. Score: "
+        "# What the finders' scores and uncertainties mean; fitted by inference.training.calibrate_finders on\n"
+        f"# generated validation scenes, seeds {seeds.start} to {seeds.stop - 1}, pictures of {SIZE[0]} x {SIZE[1]} px. Score: "
         f"nothing off by over\n# {TOLERANCE_PX:g} px of {SIDE}. Uncertainty: two in three nodes lie nearer than this.\n"
     )
     body = yaml.safe_dump(dict(calibrations(observed)), sort_keys=True)

@@ -86,14 +86,14 @@ def _blurred(rng: Generator, picture: Picture) -> Picture:
         kernel = np.zeros((length, length), np.float32)
         turn = rng.uniform(0, np.pi)
         reach = (length - 1) / 2 * np.array([np.cos(turn), np.sin(turn)])
-        ends = [tuple(int(round(v)) for v in (length - 1) / 2 + s * reach) for s in (-1, 1)]
+        ends = [tuple(round(v) for v in (length - 1) / 2 + s * reach) for s in (-1, 1)]
         cv2.line(kernel, *ends, 1.0, 1)
         return np.asarray(cv2.filter2D(picture, -1, kernel / kernel.sum()), np.float32)
     return picture
 
 
 def hills(points: NDArray[np.float64], side: int, sigma: float = 1.2) -> NDArray[np.float32]:
-    """A map ``(side, side)`` with a hill of height 1 at every point (in the map's pixels); those outside are left out."""
+    """A map ``(side, side)`` with a hill of height 1 at every point (pixels of the map); those outside are left out."""
     canvas = np.zeros((side, side), np.float32)
     reach = int(np.ceil(3 * sigma))
     for x, y in points:
