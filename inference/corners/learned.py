@@ -20,8 +20,8 @@ from inference.registry import ModelRegistry
 from inference.selfchecks import check_corners
 
 TASK = "frame-corners"
-INPUT_PX = 320
-# The network places a corner to about 1.5 px of its 320: borders are searched that far from its lines, and a bit more.
+INPUT_PX = 256
+# The network places a corner to about 1 px of its 256: borders are searched that far from its lines, and a bit more.
 _REACH_SHARE = 0.010
 # A border that leads a corner farther than this from its peak (share of the frame's side) follows something else.
 _STRAY_SHARE = 0.02
@@ -56,12 +56,12 @@ class CornerFinder:
         self.reference = reference
 
     def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The network's view of a photo ``(H, W, 3)`` uint8 RGB: ``(1, 3, 320, 320)`` float32 0..1, squashed."""
+        """The network's view of a photo ``(H, W, 3)`` uint8 RGB: ``(1, 3, 256, 256)`` float32 0..1, squashed."""
         small = cv2.resize(image, (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA)
         return np.ascontiguousarray(small.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255))
 
     def finish(self, image: NDArray[np.uint8], outputs: tuple[NDArray[Any], ...]) -> CornerFinding:
-        """The finding from the network's maps ``(1, 5, 80, 80)``; from geometry alone when ``outputs`` is empty."""
+        """The finding from the network's maps ``(1, 5, 64, 64)``; from geometry alone when ``outputs`` is empty."""
         if (reason := unusable(image)) is not None:
             return CornerFinding(None, 0.0, [reason], model=self.reference)
         views = Views.of(image)

@@ -14,9 +14,9 @@ from inference.training.finder_net import STRIDE
 from inference.training.finder_samples import Photo, Square, pieces_of, random_topology
 from labels.transforms import apply_homography, homography_from_points
 
-CORNER_PX = 320
+CORNER_PX = 256
 CROSSING_PX = 640
-CROP_PX = 320
+CROP_PX = 256
 _INK_GAIN = 2.0
 _UNIT = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 Maps = NDArray[np.float32]
@@ -32,7 +32,7 @@ class Stock:
 
 
 def corner_sample(rng: Generator, stock: Stock) -> tuple[Picture, Maps]:
-    """A photo ``(320, 320, 3)`` 0..1 and its maps: a hill a corner (TL, TR, BR, BL), and the opening."""
+    """A photo ``(256, 256, 3)`` 0..1 and its maps: a hill a corner (TL, TR, BR, BL), and the opening."""
     side = CORNER_PX
     if rng.random() < 0.45:
         canvas, quads = _whole_photo(rng, stock, side)
@@ -172,7 +172,7 @@ def _bar(side_number: int, inner: float, outer: float, over: float) -> NDArray[n
 
 
 def crossing_sample(rng: Generator, stock: Stock) -> tuple[Picture, Maps]:
-    """A crop ``(320, 320, 3)`` 0..1 of a straightened picture and its maps: a hill a crossing, and the strings."""
+    """A crop ``(256, 256, 3)`` 0..1 of a straightened picture and its maps: a hill a crossing, and the strings."""
     kind = rng.random()
     if kind < 0.55:
         square = stock.squares[int(rng.integers(len(stock.squares)))]

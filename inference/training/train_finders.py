@@ -14,15 +14,17 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 import yaml
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from inference.engines import open_engine
 from inference.heatmaps import peaks
@@ -45,7 +47,7 @@ _MATCH_CELLS = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What tells one finder from the other."""
+    """What tells one finder from the other; ``across`` and ``down``: order of the maps in a mirrored picture."""
 
     name: str
     task: str
@@ -54,35 +56,80 @@ class Recipe:
     widths: tuple[int, ...]
     input_px: int
     sample: Callable[[Generator, Stock], tuple[Picture, Maps]]
+    across: list[int]
+    down: list[int]
 
 
 RECIPES = {
     "corners": Recipe(
-        "frame-corners", "frame-corners", ("1", "2", "3", "4", "opening"), 4, CORNER_WIDTHS, CORNER_PX, corner_sample
+        "frame-corners",
+        "frame-corners",
+        ("1", "2", "3", "4", "opening"),
+        4,
+        CORNER_WIDTHS,
+        CORNER_PX,
+        corner_sample,
+        [1, 0, 3, 2, 4],
+        [3, 2, 1, 0, 4],
     ),
     "crossings": Recipe(
-        "string-crossings", "string-crossings", ("crossing", "string"), 1, CROSSING_WIDTHS, CROSSING_PX, crossing_sample
+        "string-crossings",
+        "string-crossings",
+        ("crossing", "string"),
+        1,
+        CROSSING_WIDTHS,
+        CROSSING_PX,
+        crossing_sample,
+        [0, 1],
+        [0, 1],
     ),
 }
 
 
-def batches(recipe: Recipe, stock: Stock, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Endless batches, the next one drawn while the last is learned from."""
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Samples drawn beforehand: images ``(n, 3, S, S)`` uint8 and truth maps ``(n, maps, S / 4, S / 4)`` float16."""
+
+    images: NDArray[np.uint8]
+    maps: NDArray[np.float16]
+
+
+def draw(recipe: Recipe, stock: Stock, seed: int, count: int, workers: int = 2) -> Drawn:
+    """Draw samples side by side; each has a seed of its own, so the number of workers changes nothing."""
+    with ProcessPoolExecutor(workers, initializer=_begin, initargs=(recipe.name, stock)) as pool:
+        rows = list(pool.map(_draw_one, [(seed, number) for number in range(count)], chunksize=32))
+    return Drawn(np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows]))
+
+
+_WORKER: dict[str, Any] = {}
+"""Recipe and stock of a worker process, set once when it starts."""
+
+
+def _begin(name: str, stock: Stock) -> None:
+    cv2.setNumThreads(1)
+    _WORKER.update(sample=next(r.sample for r in RECIPES.values() if r.name == name), stock=stock)
+
+
+def _draw_one(seeds: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    image, maps = _WORKER["sample"](np.random.default_rng(seeds), _WORKER["stock"])
+    return np.round(image * 255).astype(np.uint8).transpose(2, 0, 1), maps.astype(np.float16)
+
+
+def batches(recipe: Recipe, drawn: Drawn, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Endless batches, each mirrored at random; mirrored corners change their names."""
     rng = np.random.default_rng(seed)
-
-    def draw() -> tuple[torch.Tensor, torch.Tensor]:
-        rows = [recipe.sample(rng, stock) for _ in range(BATCH)]
-        image = torch.from_numpy(np.stack([row[0] for row in rows])).permute(0, 3, 1, 2).contiguous()
-        return image.float(), torch.from_numpy(np.stack([row[1] for row in rows])).float()
-
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(draw)
-        while True:
-            ready, ahead = ahead.result(), pool.submit(draw)
-            yield ready
+    while True:
+        for chosen in np.split(rng.permutation(len(drawn.images)), range(BATCH, len(drawn.images), BATCH)):
+            image, maps = drawn.images[chosen], drawn.maps[chosen]
+            if rng.random() < 0.5:
+                image, maps = image[..., ::-1], maps[..., ::-1][:, recipe.across]
+            if rng.random() < 0.5:
+                image, maps = image[..., ::-1, :], maps[..., ::-1, :][:, recipe.down]
+            scaled = torch.from_numpy(np.ascontiguousarray(image)).float() / 255
+            yield scaled, torch.from_numpy(np.ascontiguousarray(maps)).float()
 
 
-def train(recipe: Recipe, stock: Stock, seed: int, steps: int, start: Path | None = None) -> FinderNet:
+def train(recipe: Recipe, drawn: Drawn, seed: int, steps: int, start: Path | None = None) -> FinderNet:
     """Train for ``steps`` batches; the learning rate follows one cycle. ``start``: weights to go on from."""
     torch.manual_seed(seed)
     net = FinderNet(len(recipe.labels), recipe.widths)
@@ -91,7 +138,7 @@ def train(recipe: Recipe, stock: Stock, seed: int, steps: int, start: Path | Non
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-4)
     top = 3e-3 if start is None else 1.2e-3
     mean = 0.0
-    for step, (image, truth) in zip(range(steps), batches(recipe, stock, seed), strict=False):
+    for step, (image, truth) in zip(range(steps), batches(recipe, drawn, seed), strict=False):
         share = step / steps
         for group in optimizer.param_groups:
             group["lr"] = top * min(1.0, share / 0.05) * (1 + np.cos(np.pi * share)) / 2 + 1e-5
@@ -146,6 +193,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--bottoms", type=int, default=90)
     parser.add_argument("--first-seed", type=int, default=510_000, help="scenes are painted from this seed up")
+    parser.add_argument("--samples", type=int, default=2400, help="drawn from scenes and bottoms before training")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--version", default="1")
@@ -161,8 +209,10 @@ def main() -> None:
     stock = Stock(*painted_scenes(seeds, options.cache), ground)
     unseen = Stock(*painted_scenes(range(VALIDATION_FROM, VALIDATION_FROM + 16), options.cache), ground)
     print(f"{len(stock.photos)} scenes painted", flush=True)
+    drawn = draw(recipe, stock, options.seed, options.samples)
+    print(f"{len(drawn.images)} samples drawn", flush=True)
     began = time.monotonic()
-    net = train(recipe, stock, options.seed, options.steps, options.start)
+    net = train(recipe, drawn, options.seed, options.steps, options.start)
     minutes = (time.monotonic() - began) / 60
     torch.save(net.state_dict(), options.cache / f"{recipe.name}-{options.version}.pt")
     path = options.out / f"{recipe.name}-{options.version}.onnx"
