@@ -14,7 +14,7 @@ from labels.lattice import LatticeTopology
 
 # How far a spot may lie from its node's expected place, in cells, round by round.
 _GATES = (0.45, 0.4, 0.3, 0.22)
-_POOR_SHARE = 0.6
+_POOR_SHARE = 0.93
 _MOST_SPOTS = 3
 
 
@@ -48,7 +48,7 @@ def number_crossings(
         for dx in (-half, 0.0, half):
             for dy in (-half, 0.0, half):
                 other = _numbered(spots, heights, topology, side, np.array([dx, dy]))
-                if other.share > best.share + 0.1:
+                if other.share > best.share + 0.03:
                     best = other
     return best
 

@@ -182,8 +182,9 @@ def main() -> None:
         observed = list(pool.map(observe, seeds, settings, chunksize=2))
     head = (
         "# What the finders' scores and uncertainties mean; fitted by inference.training.calibrate_finders on\n"
-        f"# generated validation scenes, seeds {seeds.start} to {seeds.stop - 1}, pictures of {SIZE[0]} x {SIZE[1]} px.\n"
-        f"# Score: nothing off by over {TOLERANCE_PX:g} px of {SIDE}. Uncertainty: two in three nodes lie nearer than this.\n"
+        f"# generated validation scenes of {SIZE[0]} x {SIZE[1]} px, seeds {seeds.start} to {seeds.stop - 1}.\n"
+        f"# Score: probability that nothing is off by over {TOLERANCE_PX:g} px of {SIDE}. Uncertainty: two in three\n"
+        "# nodes lie nearer than this.\n"
     )
     body = yaml.safe_dump(dict(calibrations(observed)), sort_keys=True)
     options.out.write_text(head + body, encoding="utf-8")
