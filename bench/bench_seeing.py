@@ -1,6 +1,6 @@
 """How well the finders see: corners and nodes on generated and real photos, and what the gates let through.
 
-300 scenes of the test split (no finder was trained, tuned or calibrated on them), easy to hard and with single troubles.
+300 scenes of the test split, which no finder was trained or calibrated on: easy to hard, and with single troubles.
 The Moorea photos (15, with 60 corners marked by eye) are read from ``../shared`` and left out where that is absent.
 References: the finders without a network, and for nodes the ideal lattice laid into the found corners.
 """

@@ -40,7 +40,7 @@ class Quad:
 
 
 def quads(maps: NDArray[np.float32], photo: tuple[int, int]) -> list[Quad]:
-    """The believable frames of one picture, best first, those that overlap a better one left out.
+    """The believable frames of one picture, the clearest and largest first, those over a better one left out.
 
     Args:
         maps: ``(5, H, W)`` probabilities: a hill a corner (TL, TR, BR, BL), and the opening.
@@ -76,7 +76,8 @@ def quads(maps: NDArray[np.float32], photo: tuple[int, int]) -> list[Quad]:
     for quad in sorted(rated, key=lambda q: -q.score):
         if all(_shared(quad, other, size) < _SAME_FRAME_OVERLAP for other in kept):
             kept.append(quad)
-    return kept
+    # Of two frames the larger one is meant, unless it is much less clear.
+    return sorted(kept, key=lambda q: -q.score * float(np.sqrt(_filled(q.corners, size).sum())))
 
 
 def cut_sides(opening: NDArray[np.float32]) -> list[str]:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,15 @@ class Drawn:
 
 def draw(recipe: Recipe, stock: Stock, seed: int, count: int, workers: int = 2) -> Drawn:
     """Draw samples side by side; each has a seed of its own, so the number of workers changes nothing."""
-    with ProcessPoolExecutor(workers, initializer=_begin, initargs=(recipe.name, stock)) as pool:
-        rows = list(pool.map(_draw_one, [(seed, number) for number in range(count)], chunksize=32))
+    seeds = [(seed, number) for number in range(count)]
+    if workers == 1:
+        _begin(recipe.name, stock)
+        rows = [_draw_one(one) for one in seeds]
+    else:
+        # Not forked: torch's threads do not survive a fork.
+        start = {"mp_context": get_context("spawn"), "initializer": _begin, "initargs": (recipe.name, stock)}
+        with ProcessPoolExecutor(workers, **start) as pool:
+            rows = list(pool.map(_draw_one, seeds, chunksize=32))
     return Drawn(np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows]))
 
 

@@ -1,4 +1,4 @@
-"""Training of the finders: truth maps fit their pictures, mirrored corners keep their names, ONNX says what torch says."""
+"""Training of the finders: truth maps fit their pictures, mirrored corners are renamed, ONNX says what torch says."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_a_wrong_node_does_not_bend_the_lattice() -> None:
 @pytest.mark.parametrize("lattice", ["name: two\nnodes: {a: [0.2, 0.5], b: [0.8, 0.5]}\nstrings: [[a, b]]\n"])
 def test_the_smallest_lattice_is_moved_as_a_whole(lattice: str) -> None:
     topology = parse_topology(lattice)
-    fitted = fit_hanging(topology, SIDE, topology.ideal(SIDE) + [10, 4], np.ones(2), 20.0)
+    fitted = fit_hanging(topology, SIDE, topology.ideal(SIDE) + np.array([10, 4]), np.ones(2), 20.0)
     assert np.allclose(fitted - topology.ideal(SIDE), [10, 4], atol=0.5)
 
 
