@@ -1,7 +1,7 @@
 """Train the shipped finders of corners and crossings on generated scenes, and write them as ONNX with their cards.
 
-    python -m inference.training.train_finders corners --steps 1500
-    python -m inference.training.train_finders crossings --steps 1500
+    python -m inference.training.train_finders corners --steps 1100
+    python -m inference.training.train_finders crossings --steps 1100
 
 Small U-Nets (0.6 and 0.2 million parameters) on 2 processors. Needs torch and onnx: ``pip install 'reefline[train]'``.
 What the whole finders then reach is measured by ``calibrate_finders`` and ``bench/bench_seeing.py``.
@@ -156,7 +156,7 @@ def train(recipe: Recipe, drawn: Drawn, seed: int, steps: int, start: Path | Non
         torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
         optimizer.step()
         mean = value.item() if step == 0 else 0.98 * mean + 0.02 * value.item()
-        if step % 50 == 0:
+        if step % 50 == 0 or step == steps - 1:
             print(f"step {step} of {steps}  loss {mean:.3f}", flush=True)
     return net.eval()
 
@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--bottoms", type=int, default=90)
     parser.add_argument("--first-seed", type=int, default=510_000, help="scenes are painted from this seed up")
     parser.add_argument("--samples", type=int, default=2400, help="drawn from scenes and bottoms before training")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--version", default="1")
     parser.add_argument("--start", type=Path, help="weights (.pt) to go on from")
@@ -210,6 +210,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("inference/models"))
     options = parser.parse_args()
     torch.set_num_threads(2)
+    torch.set_flush_denormal(True)
     cv2.setNumThreads(1)
     recipe = RECIPES[options.what]
     seeds = range(options.first_seed, options.first_seed + options.scenes)

@@ -74,7 +74,7 @@ def test_drawing_twice_gives_the_same_and_mirrored_corners_change_their_names(st
 
 def test_a_few_steps_lower_the_loss_and_onnx_says_what_torch_says(stock: Stock, tmp_path: Path, capsys) -> None:
     recipe = RECIPES["crossings"]
-    net = train(recipe, draw(recipe, stock, 4, 8, workers=1), seed=1, steps=51)
+    net = train(recipe, draw(recipe, stock, 4, 2, workers=1), seed=1, steps=11)
     losses = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines() if "loss" in line]
     assert losses[-1] < 0.8 * losses[0]
     export(net, tmp_path / "net.onnx", 64)
