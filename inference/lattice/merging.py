@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from labels.lattice import LatticeTopology
 # Pixels of 1920.
 _NEAR_LATTICE, _NEAR_SPOT, _SPOT_NEAR_LATTICE, _FIT_SCALE = 8.0, 7.0, 18.0, 6.0
 _SURE_SPOT = 0.3
+_ENOUGH_FOR_SHADOW = 12
 _FAR = 60.0
 _UNIT = 1920
 
@@ -71,6 +72,7 @@ def merge(
     unit = side / _UNIT
     has = heat > 0
     both, one = found.weak >= SEEN, found.strong >= SEEN
+    found = _without_shadow(found, spots, both & has, _NEAR_SPOT * unit)
     to_spot = np.where(has, np.hypot(*(found.points - spots).T), np.inf)
     agree = both & (to_spot <= _NEAR_SPOT * unit)
     seed = np.where((agree | (both & ~has))[:, None], found.points, np.where(has[:, None], spots, found.points))
@@ -101,6 +103,20 @@ def merge(
         found.weak,
         np.where(has, heat, 0),
     )
+
+
+def _without_shadow(found: Crossings, spots: NDArray[np.float64], both: NDArray[np.bool_], near: float) -> Crossings:
+    """The crossings moved by what all of them are off from the network's spots.
+
+    A followed string is precise, but its shadow draws all strings of a picture to one side; a spot is rough, but the
+    network learned where strings truly cross, so the median over many spots is right.
+    """
+    gap = (spots - found.points)[both]
+    gap = gap[np.hypot(*gap.T) <= near]
+    if len(gap) < _ENOUGH_FOR_SHADOW:
+        return found
+    shift = np.median(gap, axis=0) * len(gap) / (len(gap) + _ENOUGH_FOR_SHADOW)
+    return replace(found, points=found.points + shift, anchor=found.anchor + shift)
 
 
 def uncertainty_features(merged: Merged, side: int) -> dict[str, NDArray[np.float64]]:
