@@ -37,11 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.masks,
     )
     try:
-        path = write_set(plan, options.jobs, lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201
+        path = write_set(plan, options.jobs, lambda line: print(line, file=sys.stderr, flush=True))
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"error: {error}", file=sys.stderr)
         return 2
-    print(path)  # noqa: T201
+    print(path)
     return 0
 
 

@@ -14,6 +14,7 @@ from inference.scenes.optics import UNIT_SQUARE, Camera, Points
 DARK = ((34, 36, 42), (42, 46, 54), (30, 40, 36), (52, 50, 48))
 PALE = ((216, 214, 206), (190, 194, 196), (150, 156, 162))
 PLATES = ((196, 52, 40), (222, 170, 30), (40, 90, 190), (232, 110, 30), (30, 140, 90))
+_STICKERS = ((235, 232, 225), (40, 170, 190), (170, 60, 50), (24, 24, 24))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,7 @@ class Bars:
         for side in range(4):
             if not marked and rng.random() < 0.3:
                 start, length = rng.uniform(0.05, 0.75), rng.uniform(0.04, 0.14)
-                colour = tuple(
-                    int(c) for c in rng.choice([(235, 232, 225), (40, 170, 190), (170, 60, 50), (24, 24, 24)])
-                )
+                colour = _STICKERS[int(rng.integers(len(_STICKERS)))]
                 patches.append((side, float(start), float(start + length), colour))
         return cls(
             width,

@@ -99,15 +99,16 @@ def _cut(nodes: Points, string: tuple[int, ...], ends: Points, rng: Generator) -
     low, high = first - rng.uniform(0.3, 0.7), first + count - 1 + rng.uniform(0.3, 0.7)
     lost = set(string[first - 1 : first - 1 + count])
     pieces = []
+    gap = float(np.hypot(*np.diff(points[(position > low) & (position < high)], axis=0).T).sum())
     for piece in (points[position <= low], points[position >= high][::-1]):
         if len(piece) >= 2:
-            pieces.append(np.vstack([piece, _loose_end(piece, rng)]))
+            pieces.append(np.vstack([piece, _loose_end(piece, 0.45 * gap, rng)]))
     return pieces, lost
 
 
-def _loose_end(piece: Points, rng: Generator) -> Points:
+def _loose_end(piece: Points, longest: float, rng: Generator) -> Points:
     """Where the current lays the loose end: onward from the piece's last point, turning as it goes."""
     way = piece[-1] - piece[-2]
     heading = np.arctan2(way[1], way[0]) + rng.normal(0, 0.3) + np.cumsum(rng.normal(0, 0.12) + rng.normal(0, 0.1, 10))
-    step = rng.uniform(0.002, 0.006)
+    step = min(0.06, longest) * rng.uniform(0.3, 1.0) / len(heading)
     return piece[-1] + np.cumsum(step * np.column_stack([np.cos(heading), np.sin(heading)]), axis=0)

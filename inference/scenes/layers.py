@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -100,7 +101,7 @@ class Texture:
         self.cell = cell
         self.field = rng.standard_normal((self.SIDE, self.SIDE), dtype=np.float32)
 
-    def __call__(self, points: Points) -> Values:
+    def __call__(self, points: NDArray[np.floating[Any]]) -> Values:
         """Noise at ``(n, 2)`` points, ``(n,)`` float32."""
         if not len(points):
             return np.zeros(0, np.float32)

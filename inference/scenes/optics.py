@@ -71,7 +71,7 @@ class Camera:
 
     unit_to_pinhole: NDArray[np.float64]
     size: tuple[int, int]
-    lens: Lens = Lens()  # noqa: RUF009 - immutable
+    lens: Lens = Lens()
 
     @property
     def centre(self) -> Points:
@@ -111,7 +111,7 @@ class Camera:
         return apply_homography(np.linalg.inv(self.unit_to_pinhole), straight)
 
     def unit_rows(self, top: int, bottom: int) -> tuple[Values, Values]:
-        """x and y in units of every pixel of the rows ``top`` to ``bottom`` (excluded), each ``(rows, width)``.
+        """Every pixel of the rows ``top`` to ``bottom`` (excluded) in units: x and y, each ``(rows, width)``.
 
         For painting: single precision and a fitted lens, good to about 0.01 px; truth goes the other, exact way.
         """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -157,7 +158,7 @@ def _grow(colour: Image, height: Image, colony: Colony, origin: tuple[float, flo
     height[here] += top * share
 
 
-def _surface(colony: Colony, field: _Noise, dome: Image, ring: Points) -> tuple[Image, Image, float]:
+def _surface(colony: Colony, field: _Noise, dome: Image, ring: Points) -> tuple[NDArray[Any], NDArray[Any], float]:
     """Relief in units, how much of the pale tip colour shows (0..1), and how high the colony stands over its radius."""
     if colony.taxon == "Acropora":
         tips = _knobs(field, 0.0075)
@@ -167,15 +168,20 @@ def _surface(colony: Colony, field: _Noise, dome: Image, ring: Points) -> tuple[
         return 0.008 * knobs + 0.0006 * field(11, 0.004), np.float32(0.6) * np.clip(knobs - 0.35, 0, 1), 0.35
     if colony.taxon == "Porites":
         lumps = field.fractal(10, 0.03, 2)
-        return 0.0022 * lumps + 0.0003 * field(12, 0.004), np.clip(0.5 * dome - 0.2 + 0.1 * lumps, 0, 1), 0.42
+        polyps = 0.0003 * field(12, 0.004)
+        return 0.0022 * lumps + polyps, np.clip(0.5 * dome - 0.2 + 0.1 * lumps, 0, 1), 0.42
     if colony.taxon == "Montipora":
         ridges = 1 - np.abs(field(10, 0.014))
-        return 0.0022 * ridges, np.clip(0.5 * ridges - 0.2, 0, 1) + np.float32(0.5) * (dome < 0.35), 0.12
+        return (
+            0.0022 * ridges,
+            np.clip(0.5 * ridges - 0.2, 0, 1) + np.float32(0.5) * (dome < 0.35).astype(np.float32),
+            0.12,
+        )
     centre = ring.mean(axis=0)
     axis = np.linalg.svd(ring - centre, full_matrices=False)[2][0]
-    y, x = np.mgrid[0 : dome.shape[0], 0 : dome.shape[1]].astype(np.float32) / np.float32(field.px)
-    wave = ((x - centre[0]) * -axis[1] + (y - centre[1]) * axis[0]) / 0.0035 + 1.6 * field(10, 0.02)
-    plates = np.sin(wave).astype(np.float32)
+    y, x = np.ogrid[0 : dome.shape[0], 0 : dome.shape[1]]
+    wave = ((x / field.px - centre[0]) * -axis[1] + (y / field.px - centre[1]) * axis[0]) / 0.0035
+    plates: Image = np.sin(wave.astype(np.float32) + 1.6 * field(10, 0.02))
     return 0.0022 * plates, np.clip(plates - 0.35, 0, 1) * np.float32(0.8), 0.2
 
 
@@ -185,7 +191,7 @@ def _knobs(field: _Noise, cell: float) -> Image:
         return np.full(field.shape, 0.35, np.float32)
     rng = np.random.default_rng((field.seed, 20))
     rows, columns = (int(side / field.px / cell) + 2 for side in field.shape)
-    tops = (np.stack(np.mgrid[0:rows, 0:columns], axis=-1) + rng.uniform(-0.45, 0.45, (rows, columns, 2))) * cell
+    tops = (np.moveaxis(np.mgrid[0:rows, 0:columns], 0, -1) + rng.uniform(-0.45, 0.45, (rows, columns, 2))) * cell
     y, x = np.round(tops.reshape(-1, 2) * field.px).astype(int).T
     inside = (y >= 0) & (x >= 0) & (y < field.shape[0]) & (x < field.shape[1])
     ground = np.ones(field.shape, np.uint8)

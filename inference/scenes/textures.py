@@ -51,6 +51,10 @@ class Textures:
     def __post_init__(self) -> None:
         if not self.pictures:
             raise TextureError("no pictures to use as textures")
+        if not 0 <= self.edge_share < 0.4:
+            raise TextureError(
+                f"a share of 0 to under 0.4 can be cut off each edge of a texture, got {self.edge_share:g}"
+            )
         for number, picture in enumerate(self.pictures, 1):
             if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
                 raise TextureError(

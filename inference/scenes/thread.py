@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from inference.scenes.optics import Points
 COLOURS = ((232, 226, 196), (240, 206, 96), (226, 128, 60), (238, 238, 232), (214, 72, 50), (98, 190, 170))
 """Twine, yellow, orange and white nylon, red and green builder's line."""
 _STRETCH_PX = 40.0
+_STRAIGHT_PX = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,12 @@ def paint_thread(
 
 def _stretches(path: Points) -> Iterator[tuple[Points, Points]]:
     """Short straight stretches of a polyline; each one's box stays small even where it runs aslant."""
-    for a, b in zip(path[:-1], path[1:], strict=True):
+    # Points that change the path by less than this are dropped: fewer boxes, and nobody can tell.
+    bare = cv2.approxPolyDP(path.astype(np.float32)[:, None], _STRAIGHT_PX, False)[:, 0].astype(float)
+    for a, b in pairwise(bare):
         count = max(1, int(np.ceil(np.hypot(*(b - a)) / _STRETCH_PX)))
         ends = a + (b - a) * np.linspace(0, 1, count + 1)[:, None]
-        yield from zip(ends[:-1], ends[1:], strict=True)
+        yield from pairwise(ends)
 
 
 def _stretch(

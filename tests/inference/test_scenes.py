@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from shapely.geometry import Polygon
 
-from inference.scenes import TAXA, plan_survey, render_quadrat
+from inference.scenes import TAXA, plan_survey, render_quadrat, split_of
 from labels.lattice import load_topology
 from labels.transforms import apply_homography
 
@@ -15,6 +15,11 @@ SIZE = (1300, 1100)
 @pytest.fixture(scope="module")
 def scene():
     return render_quadrat(5, difficulty=0.3, size=SIZE)
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return plan_survey(2026, sites=2, years=3, quadrats=4)
 
 
 def test_a_seed_gives_the_same_scene_again(scene):
@@ -70,8 +75,7 @@ def test_other_lattices_are_painted_too(name):
     assert render_quadrat(3, topology=topology, size=(700, 600)).nodes.shape == (topology.size, 2)
 
 
-def test_a_survey_has_fixed_quadrats_that_recur_through_the_years():
-    photos = plan_survey(2026, sites=2, years=3, quadrats=4)
+def test_a_survey_has_fixed_quadrats_that_recur_through_the_years(photos):
     assert len(photos) == len({p.file_name for p in photos}) == 24
     by_quadrat = {}
     for photo in photos:
@@ -84,3 +88,23 @@ def test_a_survey_has_fixed_quadrats_that_recur_through_the_years():
         seeds = [{c.seed for c in p.colonies} for p in years]
         assert len(seeds[0] & seeds[1]) >= 0.7 * len(seeds[0]), "most colonies live on"
     assert plan_survey(2026) == photos
+
+
+def test_the_sample_survey_stays_as_it_is(photos):
+    """Numbers from the first release: the demo, its figures and the shipped models' training depend on them."""
+    scene = render_quadrat(5, size=(320, 260))
+    assert scene.corners == pytest.approx(
+        np.array([[60.183, 30.9776], [257.8888, 32.244], [257.5812, 232.54], [59.7913, 232.9308]]), abs=1e-3
+    )
+    assert scene.nodes[[0, 58, 116]] == pytest.approx(
+        np.array([[87.351, 40.5004], [159.1458, 132.0011], [230.7905, 223.4802]]), abs=1e-3
+    )
+    assert (len(scene.colonies), scene.colonies[0].taxon, scene.shot.seed) == (16, "Millepora", 218187056)
+    hard = render_quadrat(2026, difficulty=0.8, size=(320, 260))
+    assert hard.corners[2] == pytest.approx([261.0703, 236.6185], abs=1e-3)
+    assert hard.shot.seed == 1354439136
+    assert {split_of(seed) for p in photos for seed in (p.seed, p.bottom_seed)} == {None}, "never trained on"
+    assert [(p.file_name, p.seed, p.bottom_seed) for p in (photos[0], photos[-1])] == [
+        ("Tiahura_2021_01.jpg", 890594224, 1720299985),
+        ("Temae_2023_04.jpg", 857932849, 185022096),
+    ]
