@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo dev test check bench screenshots lock clean
+.PHONY: help setup demo dev test test-torch check bench screenshots lock clean
 
 help: ## Show this help
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 setup: $(STAMP) ## Make the virtual environment with the locked dependencies
 
@@ -28,6 +28,10 @@ dev: $(STAMP) ## Open the Dagster UI with the demo's data in it
 
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest $(ARGS)
+
+test-torch: $(STAMP) ## Install the torch extra and run the tests that need it
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[torch]'
+	$(BIN)/python -m pytest -m torch $(ARGS)
 
 check: $(STAMP) ## Lint, types, import rules
 	$(BIN)/ruff check .

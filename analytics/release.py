@@ -11,7 +11,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -59,6 +59,8 @@ class ReleaseInput:
         images: rows of :data:`IMAGE_SCHEMA` without ``split``.
         shapes: reviewed coral outlines.
         quality: the batches' quality figures, by batch.
+        override: why batches in ``unfit`` are in it.
+        unfit: batches below their survey's thresholds, with the reasons.
     """
 
     name: str
@@ -71,6 +73,8 @@ class ReleaseInput:
     shapes: Sequence[Shape]
     cover: pa.Table
     quality: Mapping[str, Any]
+    override: str = ""
+    unfit: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def split_of(site: str | None, quadrat: str | None, image_id: str) -> str:
@@ -106,6 +110,9 @@ def build_release(given: ReleaseInput) -> dict[str, bytes]:
     files[CHECKSUMS] = "".join(f"{digest}  {path}\n" for path, digest in sums.items()).encode()
     content = hashlib.sha256(files[CHECKSUMS]).hexdigest()
     record = {"name": given.name, "batches": sorted(given.batches), "reason": given.reason, "counts": counts}
+    record |= {"taxonomy": given.taxonomy.reference, "licence": given.licence}
+    if given.unfit:
+        record |= {"override": given.override, "unfit": {batch: list(why) for batch, why in given.unfit.items()}}
     files[RELEASE_JSON] = _json({**record, "content_sha256": content})
     return files
 
@@ -163,7 +170,7 @@ def _datasheet(given: ReleaseInput, counts: Mapping[str, Any]) -> str:
 - Pictures: {counts["images"]} ({splits}; split by fixed quadrat, so no ground is in two splits)
 - Colonies: {counts["colonies"]} ({sources})
 - Models that pre-labelled: {", ".join(counts["models"]) or "none"}
-
+{_exceptions(given)}
 | taxon | colonies |
 |---|---|
 {taxa}
@@ -180,6 +187,13 @@ def _datasheet(given: ReleaseInput, counts: Mapping[str, Any]) -> str:
 A label leads back to the photo by `image_id`: the inverse of `homography` maps its points to the raw photo whose hash
 is `raw_sha256`.
 """
+
+
+def _exceptions(given: ReleaseInput) -> str:
+    if not given.unfit:
+        return ""
+    lines = [f"- Below its survey's thresholds: {batch}: {'; '.join(why)}" for batch, why in given.unfit.items()]
+    return "\n".join([*lines, f"- Released all the same because: {given.override}"]) + "\n"
 
 
 def _sorted_cover(cover: pa.Table) -> pa.Table:

@@ -16,7 +16,7 @@ from assets.common.partitions import RELEASES
 from assets.corals import GATE as CORALS
 from assets.cover import STAGE as COVER
 from assets.quality import STAGE as QUALITY
-from assets.quality import report_key
+from assets.quality import report_key, unfit_batches
 from assets.raw import STAGE as RAW
 from assets.rectified import STAGE as RECTIFIED
 from labels.survey import SurveyConfig, SurveyError
@@ -26,8 +26,13 @@ from resources.releases import ReleaseRequest, read_request, release_key
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables, NotMadeYetError
 
+
+class UnfitError(ValueError):
+    """A batch is below its survey's thresholds, and nobody gave a reason to release it all the same."""
+
+
 STAGE = "datasets/release"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 ALL_BATCHES = dg.AllPartitionMapping()
 
 
@@ -53,7 +58,7 @@ def datasets_release(
     request = read_request(tables.store, name)
     try:
         given = gather(tables, surveys, request)
-    except (NotMadeYetError, SurveyError) as error:
+    except (NotMadeYetError, SurveyError, UnfitError) as error:
         raise dg.Failure(f"release {name}: {error}", allow_retries=False) from error
     files = build_release(given)
     for path, data in files.items():  # release.json last: it is the commit point
@@ -78,11 +83,16 @@ def gather(tables: BatchTables, surveys: SurveyCatalog, request: ReleaseRequest)
     Raises:
         NotMadeYetError: a batch has not gone through all stages.
         SurveyError: a survey file is missing, or the batches have different taxonomies.
+        UnfitError: a batch is below its survey's thresholds and the request gives no reason to override.
     """
     configs = [surveys.of_batch(batch) for batch in request.batches]
     taxonomies = sorted({config.taxonomy for config in configs})
     if len(taxonomies) != 1:
         raise SurveyError(f"the batches have different taxonomies ({', '.join(taxonomies)}): release them separately")
+    unfit = unfit_batches(tables, request.batches)
+    if unfit and not request.override:
+        batch, reasons = next(iter(unfit.items()))
+        raise UnfitError(f"{batch} is not fit for a release: {reasons[0]} (ask again with --override 'the reason')")
     images = [row for batch, c in zip(request.batches, configs, strict=True) for row in _images(tables, c, batch)]
     ids = {row["image_id"] for row in images}
     shapes = [s for batch in request.batches for s in tables.labels(CORALS.reviewed, batch) if s.image_id in ids]
@@ -97,6 +107,8 @@ def gather(tables: BatchTables, surveys: SurveyCatalog, request: ReleaseRequest)
         shapes,
         pa.concat_tables([tables.table(COVER, batch) for batch in request.batches]),
         {batch: json.loads(tables.store.get(report_key(batch))) for batch in request.batches},
+        request.override,
+        unfit,
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import dagster as dg
+from PIL import Image
 
 from deploy.local.runtime import prepare, services
 from deploy.local.supervisor import Supervisor
@@ -71,11 +72,24 @@ def save_sheets(dagster_home: str) -> None:
             target.write_bytes(base64.b64decode(found[1]))
 
 
+def save_report(store: Path) -> None:
+    """The top of the first batch's quality report, as a browser shows it."""
+    pages = sorted((store / "reports" / "quality" / "report").glob("*.html"))
+    if not pages:
+        sys.exit("screenshots: no quality report; run 'make demo' first")
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "report.png"
+        shoot(pages[0].as_uri(), raw, (1240, 2050), 5_000)
+        with Image.open(raw) as picture:
+            picture.convert("RGB").save(OUT / "quality-report.jpg", quality=86)
+
+
 def main() -> None:
     """Take all pictures."""
     OUT.mkdir(parents=True, exist_ok=True)
     installation = prepare(DEMO / "home", DEMO / "surveys")
     save_sheets(installation.env["DAGSTER_HOME"])
+    save_report(installation.home / "store")
     shutil.copyfile(DEMO / "cover.png", OUT / "cover.png")
     with Supervisor(installation.home) as supervisor:
         wanted = [s for s in services(installation, web=True) if s.name in ("code", "web")]

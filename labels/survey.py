@@ -152,6 +152,7 @@ def _cross_check(survey: SurveyConfig) -> Iterator[tuple[Path, str]]:
         load_topology(survey.lattice.topology)
     except LatticeError as error:
         yield ("lattice", "topology"), str(error)
+    yield from _check_honeypots(survey)
     if survey.workflow == Workflow.THREE_STAGE:
         return
     wanted = "three_stage" if survey.workflow == Workflow.TWO_STAGE else "two_stage or three_stage"
@@ -163,6 +164,22 @@ def _cross_check(survey: SurveyConfig) -> Iterator[tuple[Path, str]]:
         if gate in survey.gates.model_fields_set and getattr(survey.gates, gate).policy != "never":
             needs = "three_stage" if gate == "lattice" else wanted
             yield ("gates", gate), f"workflow {survey.workflow} has no such gate: remove it, or set 'workflow: {needs}'"
+
+
+def _check_honeypots(survey: SurveyConfig) -> Iterator[tuple[Path, str]]:
+    cvat, where = survey.cvat, ("cvat", "honeypots")
+    if cvat.honeypots is None:
+        return
+    if cvat.ground_truth:
+        yield where, "cannot be used together with cvat.ground_truth: both make the task's ground-truth job; remove one"
+    if cvat.job_size is None:
+        yield where, "are hidden in every job: set cvat.job_size, the number of pictures per job"
+    elif cvat.honeypots.per_job > cvat.job_size:
+        yield (*where, "per_job"), f"{cvat.honeypots.per_job} is more than the job_size of {cvat.job_size}: lower it"
+    pool = max(1, int(survey.batch_size * cvat.honeypots.pool_share))
+    if cvat.honeypots.per_job > pool:
+        told = f"{cvat.honeypots.per_job} is more than the pool of a batch, {pool} of {survey.batch_size} pictures"
+        yield (*where, "per_job"), f"{told}: lower it, or raise pool_share"
 
 
 def _model_at(path: Sequence[str | int]) -> type[BaseModel] | None:

@@ -21,6 +21,19 @@ class Workflow(StrEnum):
     ONE_STAGE = "one_stage"
 
 
+class Rule(StrEnum):
+    """What outlines should not do; see ``analytics.quality.rules``."""
+
+    NOT_A_NUMBER = "not a number"
+    DUPLICATE = "duplicate"
+    OVERLAP = "overlap"
+    SELF_CROSSING = "self-crossing"
+    SLIVER = "sliver"
+    TINY = "tiny"
+    OUT_OF_FRAME = "out of frame"
+    HUGE = "huge"
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -98,6 +111,31 @@ class Models(_Part):
     )
 
 
+class Segmentation(_Part):
+    """How the coral model is asked."""
+
+    min_score: float = Field(
+        0.25, ge=0, le=1, description="Colonies that the model is less sure of are not proposed (0 to 1)."
+    )
+    min_colony_cm: float = Field(
+        1.4, ge=0, le=100, description="Diameter of the smallest colony that is proposed, in centimetres."
+    )
+    tile_px: int | None = Field(
+        None,
+        ge=128,
+        le=8192,
+        description="Look at squares of this side, in pixels of the clean picture, one after the other: finds smaller "
+        "colonies, takes longer. Empty = the whole picture at once.",
+    )
+    tile_overlap: float = Field(
+        0.2, ge=0.05, le=0.5, description="Share of a square that its neighbour sees too; colonies are joined there."
+    )
+    iou: float = Field(
+        0.6, gt=0, le=1, description="Of two proposals that overlap by more than this the surer one stays (0 to 1)."
+    )
+    flip: bool = Field(False, description="Look at the mirrored picture too: a little better, takes twice as long.")
+
+
 class Removal(_Part):
     """How the strings are taken out of the picture (workflow three_stage)."""
 
@@ -137,6 +175,17 @@ class GroundTruth(_Part):
     )
 
 
+class Honeypots(_Part):
+    """Pictures that are drawn once as ground truth and hidden among the pictures of every job, to measure people."""
+
+    pool_share: float = Field(
+        0.05, gt=0, lt=1, description="Share of a task's pictures that make the pool (above 0, under 1), at least one."
+    )
+    per_job: int = Field(
+        2, ge=1, le=100, description="Pictures of the pool hidden in every job, in addition to its job_size own ones."
+    )
+
+
 class Cvat(_Part):
     """How the work appears in CVAT."""
 
@@ -158,6 +207,30 @@ class Cvat(_Part):
     )
     ground_truth: GroundTruth | None = Field(
         None, description="A ground-truth job in every task of the coral gate; empty = none."
+    )
+    honeypots: Honeypots | None = Field(
+        None,
+        description="Instead of ground_truth: a pool of pictures that a ground-truth job labels, shown to annotators "
+        "among their own; needs job_size. A batch waits for the ground-truth job. Empty = none.",
+    )
+
+
+class Quality(_Part):
+    """What a batch must reach before it can enter a release."""
+
+    max_failed_share: float = Field(
+        0.2, ge=0, le=1, description="Largest share of a batch's pictures that may end without labels (0 to 1)."
+    )
+    forbidden: list[Rule] = Field(
+        default_factory=lambda: [Rule.NOT_A_NUMBER, Rule.DUPLICATE],
+        description="Rules that no reviewed outline may break: 'not a number', 'duplicate', 'overlap', "
+        "'self-crossing', 'sliver', 'tiny', 'out of frame', 'huge'.",
+    )
+    min_accuracy: float | None = Field(
+        None, ge=0, le=1, description="Least accuracy against the ground-truth job, where there is one; empty = any."
+    )
+    min_mean_iou: float | None = Field(
+        None, ge=0, le=1, description="Least mean IoU against the ground-truth job, where there is one; empty = any."
     )
 
 
@@ -197,9 +270,13 @@ class SurveyConfig(_Part):
         "demo-reef) or path of a YAML file.",
     )
     models: Models = Field(default_factory=Models, description="The models that propose labels.")
+    segmentation: Segmentation = Field(default_factory=Segmentation, description="How the coral model is asked.")
     removal: Removal = Field(default_factory=Removal, description="How the strings are taken out.")
     gates: Gates = Field(default_factory=Gates, description="The points where people may review.")
     cvat: Cvat = Field(default_factory=Cvat, description="How the work appears in CVAT.")
+    quality: Quality = Field(
+        default_factory=Quality, description="What a batch must reach before it can enter a release."
+    )
     names: Names = Field(default_factory=Names, description="How file names are read.")
     license: Text = Field("CC-BY-4.0", description="Licence of the published data, as an SPDX identifier.")
     citation: str | None = Field(

@@ -7,8 +7,8 @@ from types import ModuleType
 
 import dagster as dg
 
-from assets import analytics, clean, corals, corners, cover, lattice, quality, raw, rectified, release
-from orchestration.jobs import AFTER, ALL_JOBS, make_release, start_batch
+from assets import analytics, clean, corals, corners, cover, lattice, models, quality, raw, rectified, release
+from orchestration.jobs import make_release, shared_jobs, start_batch
 from orchestration.schedules import all_schedules
 from resources.bundle import build_resources
 from resources.settings import Settings, load_settings
@@ -27,6 +27,7 @@ MODULES: list[ModuleType] = [
     quality,
     cover,
     release,
+    models,
     analytics,
 ]
 
@@ -40,14 +41,15 @@ def build_defs(settings: Settings | None = None, overrides: Mapping[str, object]
     """
     settings = settings or load_settings()
     interval = settings.sensor_interval_s
+    jobs, after = shared_jobs(settings.shares)
     return dg.Definitions(
         assets=dg.load_assets_from_modules(MODULES),
         asset_checks=dg.load_asset_checks_from_modules(MODULES),
-        jobs=ALL_JOBS,
+        jobs=jobs,
         schedules=all_schedules(settings.reconcile_cron, settings.analytics_cron),
         sensors=[
             surveys_sensor(start_batch, interval),
-            reviews_sensor(AFTER, interval),
+            reviews_sensor(after, interval),
             releases_sensor(make_release, interval),
             failures_sensor(max(interval, 15)),
         ],

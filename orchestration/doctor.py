@@ -10,11 +10,13 @@ from importlib.metadata import version
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
+from inference.registry import ModelError, ModelRegistry, labels_problem
 from labels.survey import SurveyConfig
 from resources.cvat import CvatClient, CvatRefused, CvatUnavailable
 from resources.cvat.compatibility import compatibility
 from resources.cvat.declared import Declared, Sign, differences
 from resources.inbox import Inbox
+from resources.models import InstalledModels
 from resources.object_store import ObjectStore, StoreError
 from resources.surveys import SurveyCatalog
 
@@ -63,6 +65,33 @@ def check_store(store: ObjectStore) -> Iterator[Finding]:
     level = Level.OK if same else Level.FAIL
     fix = "" if same else "the store gives back other bytes than were written: check the disk"
     yield Finding("object store", level, f"{store.url}: written and read", fix)
+
+
+def model_problem(models: ModelRegistry, survey: SurveyConfig) -> str | None:
+    """Why a survey's coral model cannot work for it; ``None`` when it can."""
+    try:
+        return labels_problem(models.card(survey.models.corals), survey.taxonomy)
+    except ModelError as error:
+        return str(error)
+
+
+def check_models(models: InstalledModels, surveys: Sequence[SurveyConfig]) -> Iterator[Finding]:
+    """The surveys' models exist, their files are the registered ones, and their labels fit."""
+    try:
+        cards = models.cards()
+        used = {survey.models.corals for survey in surveys}
+        for survey in surveys:
+            problem = model_problem(models, survey)
+            if problem:
+                yield Finding(f"model of {survey.name}", Level.FAIL, problem, "change the survey file")
+                used.discard(survey.models.corals)
+        for name in sorted(used):
+            models.weights(models.card(name))
+    except (ModelError, StoreError, OSError) as error:
+        yield Finding("models", Level.FAIL, str(error), "reefline models list; reefline models rollback NAME")
+        return
+    verified = ", ".join(map(models.reference, sorted(used))) or "none, no survey uses one"
+    yield Finding("models", Level.OK, f"{len(cards)} registered; verified: {verified}")
 
 
 def check_inbox(inbox: Inbox) -> Iterator[Finding]:

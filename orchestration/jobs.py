@@ -1,5 +1,10 @@
-"""Jobs: one from each gate to the next, the release, and the housekeeping jobs. One process each (``in_process``)."""
+"""Jobs: one from each gate to the next, the release, and the housekeeping jobs. One process each (``in_process``).
 
+Where an installation shares batches between workers (``REEFLINE_SHARES``), jobs with models get an executor that
+starts a worker per share.
+"""
+
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -30,13 +35,19 @@ after_corners = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="Corners reviewed -> straightened pictures -> lattice proposed -> second gate.",
 )
-after_lattice = dg.define_asset_job(
-    "after_lattice",
-    _keys("lattice/reviewed", "images/clean", "corals/proposed", "corals/review"),
-    partitions_def=BATCHES,
-    executor_def=dg.in_process_executor,
-    description="Lattice reviewed -> clean pictures -> corals proposed -> third gate.",
-)
+
+
+def _after_lattice(executor: dg.ExecutorDefinition) -> Any:
+    return dg.define_asset_job(
+        "after_lattice",
+        _keys("lattice/reviewed", "images/clean", "corals/proposed", "corals/review"),
+        partitions_def=BATCHES,
+        executor_def=executor,
+        description="Lattice reviewed -> clean pictures -> corals proposed -> third gate.",
+    )
+
+
+after_lattice = _after_lattice(dg.in_process_executor)
 after_corals = dg.define_asset_job(
     "after_corals",
     _keys("corals/reviewed", "quality/report", "cover/quadrats"),
@@ -50,6 +61,13 @@ make_release = dg.define_asset_job(
     partitions_def=RELEASES,
     executor_def=dg.in_process_executor,
     description="A frozen list of batches -> a dataset release.",
+)
+retrain = dg.define_asset_job(
+    "retrain",
+    dg.AssetSelection.groups("models"),
+    partitions_def=RELEASES,
+    executor_def=dg.in_process_executor,
+    description="A release -> a candidate model -> its evaluation -> promotion, if it is better by rule.",
 )
 refresh_analytics = dg.define_asset_job(
     "refresh_analytics",
@@ -70,7 +88,8 @@ def compare_with_cvat(
     settings: dg.ResourceParam[Settings],
 ) -> None:
     """One comparison; its figures are the op's metadata. ``lost_events`` came by no webhook, all of them are healed."""
-    found = reconcile(cvat, inbox, settings.receiver_url)
+    grace = timedelta(seconds=settings.reconcile_grace_s)
+    found = reconcile(cvat, inbox, settings.receiver_url, grace)
     for problem in found.problems:
         context.log.warning(problem)
     context.add_output_metadata(
@@ -96,6 +115,23 @@ ALL_JOBS: list[Any] = [
     after_lattice,
     after_corals,
     make_release,
+    retrain,
     refresh_analytics,
     reconcile_reviews,
 ]
+
+
+def shared_jobs(shares: int, executor: dg.ExecutorDefinition | None = None) -> tuple[list[Any], dict[Gate, Any]]:
+    """All jobs, and those after each gate, for an installation.
+
+    Args:
+        shares: workers that share a batch; 1 = one process does all.
+        executor: starts the workers (Docker's, Kubernetes'); processes of this machine when not given.
+    """
+    if shares == 1:
+        return ALL_JOBS, AFTER
+    # The default would be one process per processor of the host, whatever the container may use.
+    several = executor or dg.multiprocess_executor.configured({"max_concurrent": shares})
+    shared = _after_lattice(several)
+    jobs = [shared if job is after_lattice else job for job in ALL_JOBS]
+    return jobs, {**AFTER, Gate.LATTICE: shared}

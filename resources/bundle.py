@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import urlparse
 
-from inference.registry import ModelRegistry
+from inference.engines import set_default_device, set_memory_share
 from resources.clickhouse import ClickHouse
 from resources.cvat import CvatClient, StoredPictures
 from resources.cvat.declared import DeclaredStorage
 from resources.inbox import Inbox
+from resources.models import InstalledModels
 from resources.notifier import Notifier
 from resources.object_store import open_store
 from resources.settings import Settings, SettingsError
@@ -18,14 +19,17 @@ from resources.tables import BatchTables
 
 def build_resources(settings: Settings) -> dict[str, object]:
     """Resources by the name under which assets, sensors and ops ask for them."""
+    store = open_store(settings.store)
+    set_default_device(settings.device)
+    set_memory_share(settings.gpu_memory_share)
     return {
         "settings": settings,
-        "tables": BatchTables(open_store(settings.store)),
+        "tables": BatchTables(store),
         "surveys": SurveyCatalog(settings.surveys_dir),
         "cvat": make_cvat(settings),
         "inbox": Inbox(settings.inbox),
         "clickhouse": ClickHouse(settings.clickhouse),
-        "models": ModelRegistry(),
+        "models": InstalledModels(store),
         "notifier": Notifier(settings.notify_url),
     }
 

@@ -43,6 +43,9 @@ class ObjectStore(Protocol):
     def exists(self, key: str) -> bool:
         """Whether an object has this key."""
 
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing when there is none. Only for working data: pictures and tables are kept."""
+
     def keys(self, prefix: str) -> Iterator[str]:
         """All keys that begin with ``prefix``, sorted."""
 
@@ -128,6 +131,10 @@ class LocalStore:
         """Whether an object has this key."""
         return self.path(key).is_file()
 
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing when there is none."""
+        self.path(key).unlink(missing_ok=True)
+
     def keys(self, prefix: str) -> Iterator[str]:
         """All keys that begin with ``prefix``, sorted."""
         folder = self.root / prefix.rpartition("/")[0]
@@ -199,6 +206,10 @@ class S3Store:
                 return False
             raise
         return True
+
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing when there is none."""
+        self.client.delete_object(Bucket=self.bucket, Key=self._key(key))
 
     def keys(self, prefix: str) -> Iterator[str]:
         """All keys that begin with ``prefix``, sorted."""

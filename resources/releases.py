@@ -24,14 +24,18 @@ class ReleaseRequest:
         name: version, e.g. ``moorea-2026.11.0``; lower case, digits, ``.`` and ``-``.
         batches: sorted batch keys.
         reason: what it is for, in the words of who asked.
+        override: why batches below their survey's thresholds are in it all the same; empty = such batches are refused.
     """
 
     name: str
     batches: tuple[str, ...]
     reason: str = ""
+    override: str = ""
 
 
-def ask_for_release(store: ObjectStore, name: str, batches: Sequence[str], reason: str = "") -> ReleaseRequest:
+def ask_for_release(
+    store: ObjectStore, name: str, batches: Sequence[str], reason: str = "", override: str = ""
+) -> ReleaseRequest:
     """Freeze the list of batches under a name.
 
     Raises:
@@ -41,7 +45,7 @@ def ask_for_release(store: ObjectStore, name: str, batches: Sequence[str], reaso
         raise ReleaseError(f"release name {name!r}: use lower-case letters, digits, '.' and '-', e.g. moorea-2026.11.0")
     if not batches:
         raise ReleaseError("a release needs at least one finished batch: see 'reefline status'")
-    request = ReleaseRequest(name, tuple(sorted(set(batches))), reason)
+    request = ReleaseRequest(name, tuple(sorted(set(batches))), reason, override.strip())
     if not store.put_if_absent(_request_key(name), json.dumps(asdict(request), indent=1).encode()):
         existing = read_request(store, name)
         if existing.batches != request.batches:
@@ -57,7 +61,7 @@ def read_request(store: ObjectStore, name: str) -> ReleaseRequest:
         MissingObjectError: nobody asked for it.
     """
     data = json.loads(store.get(_request_key(name)))
-    return ReleaseRequest(data["name"], tuple(data["batches"]), data["reason"])
+    return ReleaseRequest(data["name"], tuple(data["batches"]), data["reason"], data.get("override", ""))
 
 
 def waiting_releases(store: ObjectStore) -> list[ReleaseRequest]:

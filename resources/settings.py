@@ -51,8 +51,22 @@ class Settings(BaseSettings):
     notify_url: str = Field("", description="URL that receives a JSON POST for every failed run; empty: log only.")
     sensor_interval_s: int = Field(15, ge=1, le=3600, description="Seconds between two looks at inbox and surveys.")
     reconcile_cron: str = Field("*/15 * * * *", description="When CVAT is compared with the inbox.")
+    reconcile_grace_s: float = Field(
+        60, ge=0, le=3600, description="Seconds an event may be on its way before a reconciliation counts it as lost."
+    )
     analytics_cron: str = Field("*/15 * * * *", description="When the ClickHouse tables are refreshed.")
     threads: int = Field(0, ge=0, le=256, description="Threads per stage; 0 takes one per processor.")
+    device: str = Field("auto", description="Where models run: auto, cpu, cuda:N, tensorrt:N or gpu:N (OpenVINO).")
+    gpu_memory_share: float = Field(
+        0.8, gt=0, le=1, description="Share of a card's memory that the models of one process may take."
+    )
+    shares: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Workers that share the pictures of a batch in stages with models. At most as many as the pool "
+        "'gpu' has slots run at once: dagster instance concurrency set gpu N.",
+    )
 
     @property
     def store(self) -> str:

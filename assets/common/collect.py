@@ -11,16 +11,17 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from assets.common.gate import CODE_VERSION, GateNotReadyError, GateSpec, frame_names, picture_of, task_name
 from assets.common.stage import Done, PictureError, StageResult, Work, run_stage, shapes_by_image
+from assets.common.truth import Truth, answer_types, answering_jobs, read_truth, write_truth
 from labels.formats.cvat import UNPLACED, from_cvat
 from labels.manifest import ManifestRow, Status
 from labels.schema import Shape
 from labels.survey import SurveyConfig
 from resources.cvat import CvatClient, Issue, ReviewedTask
-from resources.inbox.jobs import GROUND_TRUTH, is_done
+from resources.inbox.jobs import is_done
 from resources.tables import BatchTables
 
 logger = logging.getLogger("reefline.gate")
@@ -44,13 +45,14 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """What people did, by image id: shapes, what is wrong with them, removed pictures, words about them."""
+    """What people did, by image id: shapes, what is wrong with them, removed pictures, words about them; the truth."""
 
     shapes: Mapping[str, list[Shape]]
     defects: Mapping[str, list[str]]
     removed: Mapping[str, str]
     words: Mapping[str, list[str]]
     frames: Mapping[str, int]
+    truth: Truth = field(default_factory=Truth)
 
 
 NOTHING = _Answers({}, {}, {}, {}, {})
@@ -68,7 +70,7 @@ def collect_review(
     proposed = shapes_by_image(tables.labels(spec.proposed, batch))
     asked = [row for row in review if row.extra["person"]]
     task = _finished_task(spec, survey, batch, cvat, asked) if asked else None
-    answers = _read(spec, tables, batch, cvat, task, asked, proposed) if task else NOTHING
+    answers = _read(spec, tables, survey, batch, cvat, task, asked, proposed) if task else NOTHING
     final = {
         row.image_id: answers.shapes.get(row.image_id, []) if row.extra["person"] else proposed.get(row.image_id, [])
         for row in review
@@ -92,8 +94,11 @@ def collect_review(
             raise PictureError("; ".join(wrong[image_id]))
         who = "person" if work.source.extra["person"] else "model"
         extra = {"by": who, "why": work.source.extra["why"], "issues": answers.words.get(image_id, [])}
+        if image_id in answers.truth.about:
+            extra["truth"] = answers.truth.about[image_id]
         return Done(extra=extra, shapes=final[image_id])
 
+    write_truth(tables, spec.gate, batch, answers.truth)
     works = [Work(row, _inputs(row.image_id, final, wrong, answers)) for row in review]
     return Collected(run_stage(tables, spec.reviewed, batch, works, do, code_version=CODE_VERSION, labels=True))
 
@@ -102,7 +107,9 @@ def _inputs(
     image_id: str, final: Mapping[str, list[Shape]], wrong: Mapping[str, list[str]], answers: _Answers
 ) -> dict[str, object]:
     """What a picture's outcome depends on: a rerun with the same redoes nothing."""
+    truth = answers.truth.about.get(image_id)
     return {
+        **({"truth": truth} if truth else {}),
         "labels": _digest(final[image_id]),
         "defects": wrong.get(image_id, []),
         "removed": answers.removed.get(image_id),
@@ -114,8 +121,7 @@ def _finished_task(
     spec: GateSpec, survey: SurveyConfig, batch: str, cvat: CvatClient, asked: Sequence[ManifestRow]
 ) -> ReviewedTask:
     task = cvat.read_task(int(asked[0].extra["cvat_task"]))
-    people = [job for job in task.jobs if job.type != GROUND_TRUTH]
-    waiting = [job for job in people if not is_done(job, survey.cvat.done_at)]
+    waiting = [job for job in answering_jobs(task) if not is_done(job, survey.cvat.done_at)]
     if waiting:
         where = ", ".join(f"job {job.job_id} ({job.stage}, {job.state})" for job in waiting[:5])
         raise GateNotReadyError(f"{task_name(batch, spec.gate)} is not finished in CVAT: {where}")
@@ -125,6 +131,7 @@ def _finished_task(
 def _read(
     spec: GateSpec,
     tables: BatchTables,
+    survey: SurveyConfig,
     batch: str,
     cvat: CvatClient,
     task: ReviewedTask,
@@ -134,18 +141,26 @@ def _read(
     names = frame_names(tables, batch, asked)
     frames = {row.image_id: task.frames[cvat.frame_name(picture_of(tables, row, names))] for row in asked}
     image_of = {frame: image_id for image_id, frame in frames.items()}
-    pushed = [s for row in asked for s in proposed.get(row.image_id, [])]
+    layout = task.layout
+    shown = image_of | {trap: image_of[real] for trap, real in layout.honeypots.items() if real in image_of}
     words: dict[str, list[str]] = {}
     for issue in cvat.issues(task.task_id):
-        if issue.frame in image_of:
-            words.setdefault(image_of[issue.frame], []).extend(_said(issue))
-    removed = {
-        image_of[frame]: _reason(words.get(image_of[frame], [])) for frame in task.deleted_frames if frame in image_of
-    }
-    shapes, defects = from_cvat(task, image_of, pushed)
+        if issue.frame in shown:
+            words.setdefault(shown[issue.frame], []).extend(_said(issue))
+    # The ground-truth job was given no proposals, and what is drawn on placeholders is no label.
+    blind = {image_of[frame] for frame in layout.truth if frame in image_of} if layout.pooled else set()
+    pushed = [s for row in asked if row.image_id not in blind for s in proposed.get(row.image_id, [])]
+    own = replace(task, deleted_frames=[*task.deleted_frames, *layout.honeypots])
+    drawn, defects = from_cvat(own, image_of, pushed, types=answer_types(task))
     for defect in defects.pop(UNPLACED, []):
         logger.warning("%s: %s", task_name(batch, spec.gate), defect)
-    return _Answers(shapes_by_image(shapes), defects, removed, words, frames)
+    shapes = shapes_by_image(drawn)
+    # A pool picture left out of the validation keeps what was drawn; with nothing drawn, its person gave it up.
+    given_up = {frame for frame in layout.disabled if layout.pooled and image_of.get(frame) not in shapes}
+    gone = [image_of[frame] for frame in (*task.deleted_frames, *given_up) if frame in image_of]
+    removed = {image_id: _reason(words.get(image_id, [])) for image_id in gone}
+    truth = read_truth(task, image_of, proposed, survey.cvat.done_at)
+    return _Answers(shapes, defects, removed, words, frames, truth)
 
 
 def _said(issue: Issue) -> list[str]:
@@ -167,7 +182,7 @@ def _ask_again(
         message = SIGNED + "; ".join(defects)
         if frame is None or not defects or any(message in word for word in answers.words.get(image_id, [])):
             continue
-        job = next(j for j in task.jobs if j.type != GROUND_TRUTH and j.start_frame <= frame <= j.stop_frame)
+        job = next(j for j in answering_jobs(task) if j.start_frame <= frame <= j.stop_frame)
         cvat.ask_again(job.job_id, frame, message)
         lines.append(f"frame {frame} ({image_id}): {'; '.join(defects)}")
     return lines

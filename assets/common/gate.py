@@ -18,7 +18,7 @@ from labels.manifest import ManifestRow, Status
 from labels.quadrats import safe_name
 from labels.schema import Shape
 from labels.survey import GatePolicy, SurveyConfig
-from resources.cvat import CvatClient, Picture, ReviewTask, Validation
+from resources.cvat import CvatClient, Honeypots, Picture, ReviewTask, Validation
 from resources.inbox import Inbox
 from resources.inbox.letters import asked_project
 from resources.tables import BatchTables
@@ -121,6 +121,7 @@ def create_review(
         task.url if task else None,
         task.jobs if task else [],
         survey.cvat.done_at,
+        truth_needed=bool(task and task.truth_needed),
     )
 
     def do(work: Work) -> Done:
@@ -169,10 +170,11 @@ def _task(
     pictures = {row.image_id: picture_of(tables, row, names) for row in asked}
 
     def annotations(frames: Mapping[str, int], labels: Mapping[str, Any]) -> dict[str, Any]:
-        numbers = {i: frames[cvat.frame_name(picture)] for i, picture in pictures.items()}
-        return to_cvat(pushed, numbers, labels, masks=survey.cvat.outlines == "masks")
+        named = {i: cvat.frame_name(picture) for i, picture in pictures.items()}
+        numbers = {i: frames[name] for i, name in named.items() if name in frames}
+        mine = [shape for shape in pushed if shape.image_id in numbers]
+        return to_cvat(mine, numbers, labels, masks=survey.cvat.outlines == "masks")
 
-    truth = survey.cvat.ground_truth if spec.gate == Gate.CORALS else None
     return cvat.ensure_task(
         project,
         task_name(batch, spec.gate),
@@ -181,9 +183,21 @@ def _task(
         subset=survey.cvat.subset,
         segment_size=survey.cvat.job_size,
         assignees=survey.cvat.assignees,
-        validation=Validation(truth.method, truth.share, seed_of(batch)) if truth else None,
+        validation=_validation(spec, survey, batch, len(asked)),
         organization=survey.cvat.organization,
     )
+
+
+def _validation(spec: GateSpec, survey: SurveyConfig, batch: str, pictures: int) -> Validation | Honeypots | None:
+    """The ground truth that the survey wants in a task."""
+    truth, traps = survey.cvat.ground_truth, survey.cvat.honeypots
+    if spec.gate != Gate.CORALS:
+        return None
+    if truth:
+        return Validation(truth.method, truth.share, seed_of(batch))
+    if traps and pictures < 2:
+        logger.warning("%s: a single picture cannot be hidden among others: no honeypots", task_name(batch, spec.gate))
+    return Honeypots(traps.pool_share, traps.per_job, seed_of(batch)) if traps and pictures > 1 else None
 
 
 def seed_of(batch: str) -> int:

@@ -19,12 +19,21 @@ def load_rgb(tables: BatchTables, row: ManifestRow) -> NDArray[np.uint8]:
     Raises:
         PictureError: the stored file cannot be decoded any more.
     """
-    data = np.frombuffer(tables.image(row), np.uint8)
+    return decode_rgb(tables.image(row), str(row.uri))
+
+
+def decode_rgb(data: bytes, uri: str = "the stored picture") -> NDArray[np.uint8]:
+    """A stored picture's bytes as uint8 RGB ``(H, W, 3)``; ``uri`` names it in the error.
+
+    Raises:
+        PictureError: the stored file cannot be decoded any more.
+    """
     # Stored pictures are upright; an orientation tag left in the file must not turn them again.
-    bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if bgr is None:
-        raise PictureError(f"{row.uri} cannot be decoded: restore the file, or offer the photo again")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    if image is None:
+        raise PictureError(f"{uri} cannot be decoded: restore the file, or offer the photo again")
+    return image
 
 
 def save_jpeg(tables: BatchTables, stage: str, image: NDArray[np.uint8]) -> tuple[str, str]:

@@ -2,7 +2,8 @@
 
 A stage is a function of one picture. Whatever it raises about that picture becomes a ``failed`` row with a reason;
 the others go on. A rerun keeps rows whose work key (source, code version, model, parameters) is unchanged, with their
-labels, and does again what is missing or failed.
+labels, and does again what is missing or failed. A run that is cut off leaves what it has finished as a part
+(``resources.parts``), and so does each worker that takes a share of a batch; the next run goes on from there.
 """
 
 from __future__ import annotations
@@ -11,17 +12,21 @@ import dataclasses
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
 from labels.manifest import ManifestRow, Status, canonical_params
 from labels.schema import Shape
 from resources.object_store import StoreError
+from resources.parts import Part, drop_parts, read_parts, write_part
 from resources.tables import BatchTables
 
 logger = logging.getLogger("reefline.stage")
+
+PART_EVERY_S = 60.0
+"""Between two parts of a running stage: what a killed process loses at most."""
 
 
 class PictureError(ValueError):
@@ -79,6 +84,37 @@ class StageResult:
         return Counter(row.status for row in self.rows)[status]
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of one picture: ``done``, or the ``reason`` why it failed. ``duration_ms`` of work."""
+
+    work: Work
+    done: Done | None
+    reason: str | None
+    duration_ms: float
+
+
+Many = Callable[[Sequence[Work]], Iterator[Made]]
+"""Makes pictures together, in any order; raises only what must stop the stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A worker's share of a batch: every ``of``-th picture, from ``number`` (0-based) on."""
+
+    number: int
+    of: int
+
+    @property
+    def part(self) -> str:
+        """Name of the part that the worker leaves."""
+        return f"share-{self.number:03d}-of-{self.of:03d}"
+
+    def takes(self, works: Sequence[Work]) -> list[Work]:
+        """Its pictures. The order of ``works`` does not matter."""
+        return sorted(works, key=lambda work: work.image_id)[self.number :: self.of]
+
+
 def run_stage(
     tables: BatchTables,
     stage: str,
@@ -102,29 +138,112 @@ def run_stage(
     Raises:
         StoreError: the object store fails; nothing is committed, and a retry goes on where this one stopped.
     """
+    many = one_by_one(do, threads)
+    return run_stage_together(tables, stage, batch, works, many, code_version=code_version, model=model, labels=labels)
+
+
+def run_stage_together(
+    tables: BatchTables,
+    stage: str,
+    batch: str,
+    works: Sequence[Work],
+    many: Many,
+    *,
+    code_version: str,
+    model: str | None = None,
+    labels: bool = False,
+    share: Share | None = None,
+    shared: int = 0,
+) -> StageResult:
+    """As :func:`run_stage`, for pictures that are made together (``assets.common.seeing``).
+
+    Args:
+        share: do only these pictures and leave them as a part; nothing is committed.
+        shared: how many shares were done before this commit: failures of theirs are final, too.
+    """
     started = time.monotonic()
-    before = {row.image_id: row for row in tables.previous(stage, batch) if row.usable}
-    old_shapes = shapes_by_image(tables.labels(stage, batch)) if labels and before else {}
-    keep: dict[str, ManifestRow] = {}
-    todo: list[tuple[Work, ManifestRow]] = []
-    for work in works:
-        row = _blank(work, code_version, model)
-        old = before.get(work.image_id)
-        if old is not None and old.work_key() == row.work_key():
-            keep[work.image_id] = old
-        else:
-            todo.append((work, row))
-    with ThreadPoolExecutor(max(1, threads), thread_name_prefix=stage) as pool:
-        made = list(pool.map(lambda item: _one(do, *item), todo))
-    rows = [*keep.values(), *(row for row, _ in made)]
-    shapes = [s for image_id in keep for s in old_shapes.get(image_id, [])]
-    shapes += [s for _, new in made for s in new]
+    mine = share.takes(works) if share else works
+    blank = {work.image_id: _blank(work, code_version, model) for work in mine}
+    kept, part = _finished(tables, stage, batch, blank, labels=labels, shared=shared)
+    todo = [work for work in mine if work.image_id not in kept and work.image_id not in part.rows]
+    name = share.part if share else "run"
+    redone = 0
+    saved = time.monotonic()
+    try:
+        for made in many(todo):
+            row, shapes = _row(blank[made.work.image_id], made)
+            part.add(row, shapes)
+            redone += 1
+            if time.monotonic() - saved > PART_EVERY_S:
+                write_part(tables.store, stage, batch, part.as_part(name))
+                saved = time.monotonic()
+    except BaseException as error:
+        if part.rows and not isinstance(error, StoreError):
+            write_part(tables.store, stage, batch, part.as_part(name))
+        raise
+    rows = sorted([*kept.values(), *part.rows.values()], key=lambda r: r.image_id)
+    if share:
+        write_part(tables.store, stage, batch, part.as_part(name))
+        shapes = part.shapes_of(part.rows)
+        return StageResult(stage, batch, rows, shapes, redone, time.monotonic() - started, "")
+    old = shapes_by_image(tables.labels(stage, batch)) if labels and kept else {}
+    shapes = [shape for image_id in kept for shape in old.get(image_id, [])] + part.shapes_of(part.rows)
+    shapes.sort(key=lambda shape: (shape.image_id, shape.shape_id))
     if labels:
         tables.write_labels(stage, batch, shapes)
     uri = tables.write_manifest(stage, batch, rows)
-    return StageResult(
-        stage, batch, sorted(rows, key=lambda r: r.image_id), shapes, len(made), time.monotonic() - started, uri
-    )
+    drop_parts(tables.store, stage, batch)
+    return StageResult(stage, batch, rows, shapes, redone, time.monotonic() - started, uri)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Pictures that are finished and not committed."""
+
+    rows: dict[str, ManifestRow] = field(default_factory=dict)
+    shapes: dict[str, list[Shape]] = field(default_factory=dict)
+
+    def add(self, row: ManifestRow, shapes: list[Shape]) -> None:
+        self.rows[row.image_id], self.shapes[row.image_id] = row, shapes
+
+    def shapes_of(self, image_ids: Iterable[str]) -> list[Shape]:
+        return [shape for image_id in image_ids for shape in self.shapes.get(image_id, [])]
+
+    def as_part(self, name: str) -> Part:
+        return Part(name, list(self.rows.values()), self.shapes_of(self.rows))
+
+
+def _finished(
+    tables: BatchTables, stage: str, batch: str, blank: dict[str, ManifestRow], *, labels: bool, shared: int
+) -> tuple[dict[str, ManifestRow], _Progress]:
+    """Pictures that need not be made again: those of the manifest, and those of parts."""
+
+    def wanted(row: ManifestRow) -> bool:
+        return row.image_id in blank and row.work_key() == blank[row.image_id].work_key()
+
+    kept = {row.image_id: row for row in tables.previous(stage, batch) if row.usable and wanted(row)}
+    part = _Progress()
+    final = {Share(number, shared).part for number in range(shared)}
+    for found in read_parts(tables.store, stage, batch):
+        grouped = shapes_by_image(found.shapes)
+        for row in found.rows:
+            if wanted(row) and row.image_id not in kept and (row.usable or found.name in final):
+                part.add(row, grouped.get(row.image_id, []) if labels else [])
+    return kept, part
+
+
+def one_by_one(do: Callable[[Work], Done], threads: int = 1) -> Many:
+    """Pictures made each by a call of ``do``, several at a time."""
+
+    def many(works: Sequence[Work]) -> Iterator[Made]:
+        pool = ThreadPoolExecutor(max(1, threads))
+        try:
+            for future in as_completed([pool.submit(_one, do, work) for work in works]):
+                yield future.result()
+        finally:  # also when the store fails or somebody stops the run: what has not begun never does
+            pool.shutdown(cancel_futures=True)
+
+    return many
 
 
 def _blank(work: Work, code_version: str, model: str | None) -> ManifestRow:
@@ -133,38 +252,39 @@ def _blank(work: Work, code_version: str, model: str | None) -> ManifestRow:
     return ManifestRow(work.image_id, source, Status.FAILED, code_version, model=model, params=params)
 
 
-def _one(do: Callable[[Work], Done], work: Work, row: ManifestRow) -> tuple[ManifestRow, list[Shape]]:
+def _one(do: Callable[[Work], Done], work: Work) -> Made:
     started = time.monotonic()
+    done, reason = None, None
     try:
         done = do(work)
     except StoreError:
         raise
     except PictureError as error:
-        return _failed(row, str(error), started), []
+        reason = str(error)
     except Exception as error:  # one picture never fails a batch; the traceback goes to the log, the reason to people
         logger.exception("%s failed on %s", do, work.image_id)
-        return _failed(row, f"unexpected {type(error).__name__}: {error}", started), []
+        reason = f"unexpected {type(error).__name__}: {error}"
+    return Made(work, done, reason, (time.monotonic() - started) * 1000)
+
+
+def _row(blank: ManifestRow, made: Made) -> tuple[ManifestRow, list[Shape]]:
+    took = round(made.duration_ms, 3)
+    done, source = made.done, made.work.source
+    if done is None:
+        return dataclasses.replace(blank, status=Status.FAILED, reason=made.reason, duration_ms=took), []
     own = done.uri is not None
     finished = dataclasses.replace(
-        row,
-        sha256=done.sha256 if own else work.source.sha256,
-        uri=done.uri if own else work.source.uri,
-        width=done.width if own else work.source.width,
-        height=done.height if own else work.source.height,
+        blank,
+        sha256=done.sha256 if own else source.sha256,
+        uri=done.uri if own else source.uri,
+        width=done.width if own else source.width,
+        height=done.height if own else source.height,
         status=done.status,
         reason=done.reason,
         extra=done.extra,
-        duration_ms=_ms(started),
+        duration_ms=took,
     )
     return finished, done.shapes
-
-
-def _failed(row: ManifestRow, reason: str, started: float) -> ManifestRow:
-    return dataclasses.replace(row, status=Status.FAILED, reason=reason, duration_ms=_ms(started))
-
-
-def _ms(started: float) -> float:
-    return round((time.monotonic() - started) * 1000, 3)
 
 
 def shapes_by_image(shapes: Iterable[Shape]) -> dict[str, list[Shape]]:

@@ -1,8 +1,8 @@
 """A scripted reviewer: works in CVAT as an annotator would, through the REST API alone.
 
-It takes every open annotation job, corrects the pre-labels towards the truth it was given (nodes and corners that are
-off, outlines that are poor, missing, superfluous or of the wrong taxon), saves, and completes the job. Without truth it
-accepts what is there. It never touches a completed job, and says each action in one line.
+It takes every open annotation or ground-truth job, corrects what it finds towards the truth it was given (nodes and
+corners that are off, outlines that are poor, missing, superfluous or of the wrong taxon), saves, and completes the job.
+Without truth it accepts what is there. It never touches a completed job, and says each action in one line.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Reviewer:
         done = 0
         for job in sorted(self.session.listed("/api/jobs", stage="annotation"), key=lambda j: j["id"]):
             ready = not tasks.get(job["task_id"], HALF_MADE).endswith(HALF_MADE)
-            if ready and job["type"] == "annotation" and job["state"] in ("new", "in progress"):
+            if ready and job["type"] in ("annotation", "ground_truth") and job["state"] in ("new", "in progress"):
                 self.review(job, tasks[job["task_id"]])
                 done += 1
         return done

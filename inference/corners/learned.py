@@ -19,7 +19,7 @@ from inference.finders import chosen_model
 from inference.registry import ModelRegistry
 from inference.selfchecks import check_corners
 
-TASK = "frame-corners"
+TASK = "corners"
 INPUT_PX = 256
 # The network places a corner to about 1 px of its 256: borders are searched that far from its lines, and a bit more.
 _REACH_SHARE = 0.010

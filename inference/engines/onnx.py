@@ -1,68 +1,102 @@
-"""ONNX Runtime."""
+"""ONNX Runtime: on the processor, and on NVIDIA cards where ``onnxruntime-gpu`` is installed instead."""
 
 from __future__ import annotations
 
 import os
-import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engines.protocol import EngineError
+from inference.engines import devices
+from inference.engines.arbiter import arbiter_of
+from inference.engines.errors import EngineError, sorted_error
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 
-class OnnxEngine:
-    """A model in ONNX with one image input; see :class:`inference.engines.protocol.Engine`."""
+class OnnxBackend:
+    """Models in ONNX with one image input.
+
+    ``half`` concerns TensorRT, which converts by itself; for CUDA's half precision export the model in float16.
+    """
 
     name = "onnxruntime"
 
-    def __init__(self, weights: bytes, *, threads: int = 0) -> None:
-        """Keep the weights; nothing is loaded yet. ``threads``: CPU threads of one call, 0 = all cores."""
-        self.device = "cpu"
-        self.input_shape: tuple[int | None, ...] = ()
-        self.batch_limit: int | None = None
-        self._weights, self._threads = weights, threads
-        self._session: Any = None
-        self._lock = threading.Lock()
+    def devices(self) -> list[str]:
+        """CUDA cards first, then TensorRT on them, then the processor."""
+        import onnxruntime as ort
 
-    def load(self) -> None:
-        """Make the session."""
-        with self._lock:
-            if self._session is None:
-                self._session = self._open()
+        built = ort.get_available_providers()
+        cards = range(len(devices.cuda_memory()))
+        gpus = [f"{kind}:{n}" for kind in ("cuda", "tensorrt") if PROVIDERS[kind] in built for n in cards]
+        return [*gpus, devices.CPU]
 
-    def unload(self) -> None:
-        """Drop the session."""
-        with self._lock:
-            self._session = None
-
-    def predict(self, batch: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        """All outputs for a batch ``(N, C, H, W)``."""
-        self.load()
-        session = self._session
-        size = self.batch_limit or len(batch)
-        parts = [self._run(session, batch[start : start + size]) for start in range(0, len(batch), size)]
-        return parts[0] if len(parts) == 1 else tuple(np.concatenate(out) for out in zip(*parts, strict=True))
-
-    def _open(self) -> Any:
+    def open(self, weights: bytes, device: str, *, threads: int, half: bool) -> OnnxSession:
+        """Make a session."""
         import onnxruntime as ort
 
         options = ort.SessionOptions()
-        options.intra_op_num_threads = self._threads or os.cpu_count() or 1
+        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        providers = providers_for(device, half=half)
         try:
-            session = ort.InferenceSession(self._weights, options, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(weights, options, providers=providers)
         except Exception as error:  # ONNX Runtime has no public base class for a file it cannot read
-            raise EngineError(f"the weights are no model that ONNX Runtime can read: {error}") from error
+            raise sorted_error(error, "the weights are no model that ONNX Runtime can read") from error
+        got = session.get_providers()[0]
+        if got != providers[0][0]:  # it falls back silently when CUDA's libraries do not load
+            raise EngineError(
+                f"ONNX Runtime could not start {providers[0][0]} on {device} and offers {got}: install the CUDA and "
+                "cuDNN that this onnxruntime-gpu was built for, or use device 'cpu'"
+            )
+        return OnnxSession(session)
+
+
+def providers_for(device: str, *, half: bool = False) -> list[tuple[str, dict[str, Any]]]:
+    """ONNX Runtime's providers with their options for a device, best first."""
+    kind, _, number = device.partition(":")
+    cpu: tuple[str, dict[str, Any]] = (PROVIDERS["cpu"], {})
+    if kind == devices.CPU:
+        return [cpu]
+    card = {"device_id": int(number or 0)}
+    # Memory grows by what is asked for: doubling steps would take a card that several models share. At the limit a
+    # call fails cleanly, and the batch is halved.
+    memory = {"arena_extend_strategy": "kSameAsRequested", "gpu_mem_limit": arbiter_of(device).budget}
+    cuda = (PROVIDERS["cuda"], {**card, **memory})
+    if kind == "cuda":
+        return [cuda, cpu]
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "reefline" / "tensorrt"
+    cache.mkdir(parents=True, exist_ok=True)
+    plan = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache), "trt_fp16_enable": half}
+    return [(PROVIDERS["tensorrt"], {**card, **plan}), cuda, cpu]
+
+
+class OnnxSession:
+    """See :class:`inference.engines.protocol.Session`."""
+
+    def __init__(self, session: Any) -> None:
+        """Wrap an ``InferenceSession``.
+
+        Raises:
+            EngineError: its inputs are not one batch of pictures.
+        """
         declared = session.get_inputs()
         if len(declared) != 1:
             raise EngineError(f"the model has {len(declared)} inputs; one input with pictures is expected")
-        self.input_shape = tuple(size if isinstance(size, int) else None for size in declared[0].shape)
-        self.batch_limit = self.input_shape[0] if self.input_shape else None
-        return session
+        if declared[0].type not in _TYPES:
+            raise EngineError(f"the model wants {declared[0].type}; use one of {', '.join(_TYPES)}")
+        self.input_shape: tuple[int | None, ...] = tuple(
+            size if isinstance(size, int) else None for size in declared[0].shape
+        )
+        self.input_dtype: Any = _TYPES[declared[0].type]
+        self._name, self._session = declared[0].name, session
 
-    def _run(self, session: Any, batch: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        try:
-            return tuple(session.run(None, {session.get_inputs()[0].name: batch}))
-        except Exception as error:  # as above
-            raise EngineError(f"a batch of shape {batch.shape} could not be run: {error}") from error
+    def run(self, batch: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """All outputs of one call."""
+        return tuple(self._session.run(None, {self._name: batch}))
+
+    def close(self) -> None:
+        """Drop the session; its memory goes with it."""
+        self._session = None

@@ -1,4 +1,4 @@
-"""What every engine offers, and nothing about how."""
+"""What every engine offers, and nothing about how; and what a library has to offer to become one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from inference.engines.errors import DeviceLostError, EngineError, OutOfMemoryError
 
-class EngineError(RuntimeError):
-    """A model cannot be loaded or run; the message says why and what to do."""
+__all__ = ["Backend", "DeviceLostError", "Engine", "EngineError", "OutOfMemoryError", "Session"]
 
 
 class Engine(Protocol):
@@ -16,13 +16,16 @@ class Engine(Protocol):
 
     Attributes:
         name: of the engine, as in model cards.
-        device: where it runs, for example ``cpu`` or ``cuda:0``; known after ``load``.
+        device: where it runs, for example ``cpu`` or ``cuda:0``; known after ``load``, and another one after the
+            device vanished.
         input_shape: ``(N, C, H, W)`` as the model declares it, None where any size goes; known after ``load``.
         batch_limit: most pictures of one call; None = no limit but memory.
+        threads: CPU threads of one call; 0 = all cores.
     """
 
     name: str
     device: str
+    threads: int
     input_shape: tuple[int | None, ...]
     batch_limit: int | None
 
@@ -39,8 +42,45 @@ class Engine(Protocol):
     def predict(self, batch: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """The outputs, in the model's own order, for a batch ``(N, C, H, W)``; each output's first axis is N too.
 
-        A batch over ``batch_limit`` is run in parts.
+        A batch over ``batch_limit`` is run in parts; one that does not fit into memory too. N may be 0.
 
         Raises:
             EngineError: the batch does not fit the model, or the device is gone.
+        """
+
+    def best_batch(self, view: tuple[int, ...]) -> int:
+        """How many views of shape ``(C, H, W)`` a call should hold to be fast, as far as is known now."""
+
+
+class Session(Protocol):
+    """A model loaded on a device by one library. ``run`` may be called by several threads at once.
+
+    Attributes:
+        input_shape: as in :class:`Engine`.
+        input_dtype: what the model declares: float32, float16 or uint8.
+    """
+
+    input_shape: tuple[int | None, ...]
+    input_dtype: Any
+
+    def run(self, batch: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """All outputs of one call. Raises whatever the library raises."""
+
+    def close(self) -> None:
+        """Give memory back."""
+
+
+class Backend(Protocol):
+    """A library that runs models. ``name`` as in model cards."""
+
+    name: str
+
+    def devices(self) -> list[str]:
+        """Devices that can be used here, best first; the last one is ``cpu``."""
+
+    def open(self, weights: bytes, device: str, *, threads: int, half: bool) -> Session:
+        """Load a model.
+
+        Raises:
+            EngineError: the weights are no model of this library; the device is not there.
         """

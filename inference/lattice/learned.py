@@ -26,7 +26,7 @@ from inference.registry import ModelRegistry
 from inference.selfchecks import check_lattice, pitch_px
 from labels.lattice import LatticeTopology
 
-TASK = "string-crossings"
+TASK = "lattice"
 INPUT_PX = 640
 _LEAST_HEAT = 0.2
 # Half-widths of the strips: the numbered crossings say where the strings run.

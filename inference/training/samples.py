@@ -6,44 +6,79 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.scenes import TAXA, render_quadrat
-from labels.lattice import load_topology
+from inference.polygons import polygon_crop
+from inference.scenes import SPLITS, TAXA, render_quadrat, render_scene
 
-HELD_OUT_FROM = 1_000_000
+HELD_OUT_FROM = SPLITS["test"].start
 """Scene seeds from here on are never trained on."""
 PICTURE_PX = 640
+RENDERED_PX = 1000
 CORE_SHARE = 0.28
 """How far from the edge a core begins, as a share of the colony's largest depth."""
+HIDDEN = 0.5
+"""A colony of which tape, fish or growth hide more than this is not asked for."""
+SURVEY = "survey"
+"""Scenes of the sample survey's own generator, beside the named settings of the benchmark's."""
+
+Outlines = list[tuple[str, NDArray[np.float64]]]
 
 
-def picture(
-    seed: int, inpainted: bool, side_px: int = PICTURE_PX
-) -> tuple[NDArray[np.uint8], list[tuple[str, NDArray]]]:
-    """A straight picture as the segmenter gets it, and its outlines in the same pixels."""
+def setting_of(seed: int) -> str:
+    """Which generator and setting a seed is painted with: the sample survey's own, ``usual`` and ``hard`` alike."""
+    return (SURVEY, "usual", "hard")[seed % 3]
+
+
+def picture(seed: int, inpainted: bool, side_px: int = PICTURE_PX, setting: str = SURVEY) -> tuple[NDArray, Outlines]:
+    """A straight picture as the segmenter gets it, uint8 RGB, and its outlines (taxon, ring) in the same pixels.
+
+    Args:
+        seed: of the scene.
+        inpainted: whether strings were there and have been painted out; else they never were.
+        side_px: of the picture.
+        setting: of the benchmark's generator, or :data:`SURVEY`.
+    """
+    strung, bare, strings, rings = _survey_scene(seed) if setting == SURVEY else _benchmark_scene(seed, setting)
+    image = bare if not inpainted else cv2.inpaint(strung, cv2.dilate(strings, np.ones((5, 5))), 3, cv2.INPAINT_TELEA)
+    scale = side_px / RENDERED_PX
+    small = cv2.resize(image, (side_px, side_px), interpolation=cv2.INTER_AREA)
+    return small, [(taxon, (ring + 0.5) * scale - 0.5) for taxon, ring in rings]
+
+
+Rendered = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], Outlines]
+
+
+def _survey_scene(seed: int) -> Rendered:
     rng = np.random.default_rng((seed, 99))
     scene = render_quadrat(seed, difficulty=float(rng.uniform(0, 0.8)), size=(1560, 1300))
-    big = 1000
-    if not inpainted:
-        image = scene.clean(big)
-    else:
-        topology = load_topology()
-        mask = np.zeros((big, big), np.uint8)
-        nodes = scene.nodes_unit * (big - 1) + rng.normal(0, 0.4, scene.nodes_unit.shape)
-        for (start, end), string in zip(topology.string_ends, topology.strings, strict=True):
-            path = np.vstack([start * (big - 1), nodes[list(string)], end * (big - 1)])
-            cv2.polylines(mask, [np.round(path).astype(np.int32)], False, 255, int(rng.integers(6, 9)))
-        image = cv2.inpaint(scene.rectified(big), mask, 3, cv2.INPAINT_TELEA)
-    return cv2.resize(image, (side_px, side_px), interpolation=cv2.INTER_AREA), scene.rings(side_px)
+    strung, bare = scene.rectified(RENDERED_PX), scene.clean(RENDERED_PX)
+    differs = np.abs(strung.astype(np.int16) - bare).max(axis=2) > 12
+    return strung, bare, differs.astype(np.uint8), scene.rings(RENDERED_PX)
 
 
-def targets(outlines: list[tuple[str, NDArray]], side_px: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Taxon index per pixel (0 background) and core mask, ``(side_px, side_px)``."""
+def _benchmark_scene(seed: int, setting: str) -> Rendered:
+    scene = render_scene(seed, setting, size=(1380, 1150))
+    matrix = scene.frame.rectification(RENDERED_PX).array
+    raw = scene.mask("strings").astype(np.uint8)
+    strings = cv2.warpPerspective(raw, matrix, (RENDERED_PX, RENDERED_PX), flags=cv2.INTER_NEAREST)
+    seen = zip(scene.frame.rings(RENDERED_PX), scene.colony_hidden(), strict=True)
+    rings = [(taxon, ring) for (taxon, ring), hidden in seen if hidden <= HIDDEN]
+    return scene.rectified(RENDERED_PX), scene.rectified(RENDERED_PX, scene.clean()), strings, rings
+
+
+def targets(outlines: Outlines, side_px: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Taxon index per pixel (0 background) and core mask, ``(side_px, side_px)``.
+
+    A pixel belongs to a colony when its centre does, so the painted area is the outline's.
+    """
     taxa = np.zeros((side_px, side_px), np.uint8)
     core = np.zeros((side_px, side_px), np.uint8)
     for taxon, ring in outlines:
-        one = np.zeros((side_px, side_px), np.uint8)
-        cv2.fillPoly(one, [np.round(ring * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
-        depth = cv2.distanceTransform(one, cv2.DIST_L2, 3)
-        taxa[one > 0] = TAXA.index(taxon) + 1
-        core[depth > max(1.0, CORE_SHARE * float(depth.max()))] = 1
+        one, left, top = polygon_crop(ring, [], (0, 0, side_px, side_px))
+        if not one.any():
+            continue
+        where = (slice(top, top + one.shape[0]), slice(left, left + one.shape[1]))
+        depth = cv2.distanceTransform(cv2.copyMakeBorder(one, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 3)
+        depth = depth[1:-1, 1:-1]
+        taxa[where][one > 0] = TAXA.index(taxon) + 1
+        core[where][depth > max(1.0, CORE_SHARE * float(depth.max()))] = 1
     return taxa, core

@@ -64,7 +64,7 @@ class Recipe:
 RECIPES = {
     "corners": Recipe(
         "frame-corners",
-        "frame-corners",
+        "corners",
         ("1", "2", "3", "4", "opening"),
         4,
         CORNER_WIDTHS,
@@ -75,7 +75,7 @@ RECIPES = {
     ),
     "crossings": Recipe(
         "string-crossings",
-        "string-crossings",
+        "lattice",
         ("crossing", "string"),
         1,
         CROSSING_WIDTHS,

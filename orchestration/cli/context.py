@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from resources.models import InstalledModels
 from resources.object_store import open_store
 from resources.settings import Settings, load_settings
 from resources.surveys import SurveyCatalog
@@ -33,6 +34,11 @@ class State:
     def tables(self) -> BatchTables:
         """Tables of the installation."""
         return BatchTables(open_store(self.settings.store))
+
+    @property
+    def models(self) -> InstalledModels:
+        """Models of the installation."""
+        return InstalledModels(open_store(self.settings.store))
 
     @property
     def surveys(self) -> SurveyCatalog:

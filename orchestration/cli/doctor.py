@@ -17,6 +17,7 @@ from orchestration.doctor import (
     Level,
     check_cvat,
     check_inbox,
+    check_models,
     check_receiver,
     check_store,
     check_surveys,
@@ -30,13 +31,14 @@ COLORS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 def doctor(
     context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
 ) -> None:
-    """Check settings, surveys, store, inbox, receiver and CVAT. Exit code 1 when something does not work."""
+    """Check settings, surveys, store, models, inbox, receiver and CVAT. Exit code 1 when something does not work."""
     current = state(context)
     settings = current.settings
     surveys, _ = current.surveys.all()
     found = [
         *check_surveys(current.surveys),
         *check_store(current.tables.store),
+        *check_models(current.models, surveys),
         *check_inbox(Inbox(settings.inbox)),
         *check_receiver(settings.receiver_url),
         *check_cvat(make_cvat(settings), lambda: declare(settings, surveys), surveys),

@@ -10,10 +10,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from inference.engines import EngineError
+from inference.registry import ModelError
+from inference.training.ultralytics_door import MissingExtraError
 from labels.lattice import LatticeError
 from labels.survey import SurveyError
 from labels.taxonomy import TaxonomyError
-from orchestration.cli import cvat, doctor, inbox, ingest, release, status, survey
+from orchestration.cli import cvat, doctor, inbox, ingest, models, release, status, survey
 from orchestration.cli.context import State, UsageProblem
 from resources.cvat import CvatRefused, CvatUnavailable
 from resources.inbox import LetterError
@@ -27,6 +30,9 @@ USER_ERRORS = (
     SurveyError,
     TaxonomyError,
     LatticeError,
+    ModelError,
+    EngineError,
+    MissingExtraError,
     ReleaseError,
     LetterError,
     StoreError,
@@ -45,6 +51,7 @@ app = typer.Typer(
 app.add_typer(survey.app, name="survey")
 app.add_typer(cvat.app, name="cvat")
 app.add_typer(inbox.app, name="inbox")
+app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("ingest")(ingest.ingest)
 app.command("release")(release.release)

@@ -52,7 +52,7 @@ def status(context: typer.Context) -> None:
     current = state(context)
     tables = current.tables
     surveys, problems = current.surveys.all()
-    waiting = {r.batch: r for r in Inbox(current.settings.inbox).reviews() if r.state == "open"}
+    waiting = {r.batch: r for r in Inbox(current.settings.inbox).reviews("open")}
     shown = Table(Column("batch", overflow="fold"), "survey", "photos", "reached", "waits for", "since")
     for survey in surveys:
         for offer in offers_of(tables.store, survey.name):

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from resources.cvat.client import CvatClient
 from resources.cvat.errors import CvatRefused, CvatUnavailable
-from resources.cvat.tasks import Issue, Picture, ReviewedJob, ReviewedTask, ReviewTask, StoredPictures, Validation
+from resources.cvat.tasks import (
+    Honeypots,
+    Issue,
+    Layout,
+    Picture,
+    ReviewedJob,
+    ReviewedTask,
+    ReviewTask,
+    StoredPictures,
+    Validation,
+)
 
 __all__ = [
     "CvatClient",
     "CvatRefused",
     "CvatUnavailable",
+    "Honeypots",
     "Issue",
+    "Layout",
     "Picture",
     "ReviewTask",
     "ReviewedJob",

@@ -14,7 +14,17 @@ from typing import Any
 from resources.cvat.errors import CvatRefused
 from resources.cvat.making import HALF_MADE, Annotate, Order, TaskMaker
 from resources.cvat.session import Session
-from resources.cvat.tasks import Issue, Picture, ReviewedJob, ReviewedTask, ReviewTask, StoredPictures, Validation
+from resources.cvat.tasks import (
+    Honeypots,
+    Issue,
+    Layout,
+    Picture,
+    ReviewedJob,
+    ReviewedTask,
+    ReviewTask,
+    StoredPictures,
+    Validation,
+)
 from resources.inbox import JobState
 from resources.inbox.interpret import job_state
 
@@ -115,12 +125,13 @@ class CvatClient:
         subset: str | None = None,
         segment_size: int | None = None,
         assignees: Sequence[str] = (),
-        validation: Validation | None = None,
+        validation: Validation | Honeypots | None = None,
         organization: str | None = None,
     ) -> ReviewTask:
         """The task of this name, whole: pictures in the given order, pre-labels inside, jobs assigned in turn.
 
-        A ground-truth job, where one is asked for, is empty: whoever draws the truth must not see the proposals.
+        A ground-truth job, where one is asked for, is empty: whoever draws the truth must not see the proposals. With
+        honeypots CVAT orders the pictures by lot.
 
         Raises:
             CvatRefused: the task exists with other pictures and people have worked in it.
@@ -132,9 +143,10 @@ class CvatClient:
             self.delete_task(half["id"])
         wanted = [self.frame_name(picture) for picture in pictures]
         for task in sorted(mine, key=lambda t: t["id"]):
-            frames = self.frames(task["id"])
-            if list(frames) == wanted:
-                return self._review_task(task["id"], frames)
+            layout = self._layout(task)
+            names = self.frame_names(task["id"])
+            if (set(names) == set(wanted)) if layout.pooled else names == wanted:
+                return self._review_task(task["id"], names, layout)
             if any(job.state != "new" for job in self.jobs(task["id"])):
                 raise CvatRefused(
                     f"CVAT task {name!r} ({self._task_url(task['id'])}) holds other pictures than are asked for, "
@@ -146,15 +158,28 @@ class CvatClient:
             spec["segment_size"] = segment_size
         order = Order(name, spec, pictures, annotate, assignees, validation, organization)
         task_id = TaskMaker(self).make(order)
-        return self._review_task(task_id, self.frames(task_id))
+        mode = "gt_pool" if isinstance(validation, Honeypots) else None
+        layout = self._layout({"id": task_id, "validation_mode": mode})
+        return self._review_task(task_id, self.frame_names(task_id), layout)
 
-    def frames(self, task_id: int) -> dict[str, int]:
-        """Frame number by picture name."""
+    def frame_names(self, task_id: int) -> list[str]:
+        """Picture names in the order of the frames; a picture that honeypots show occurs several times."""
         meta = self.session.request("GET", f"/api/tasks/{task_id}/data/meta")
-        return {frame["name"]: number for number, frame in enumerate(meta["frames"])}
+        return [frame["name"] for frame in meta["frames"]]
 
-    def _review_task(self, task_id: int, frames: Mapping[str, int]) -> ReviewTask:
-        return ReviewTask(task_id, self._task_url(task_id), self.jobs(task_id), frames)
+    def _layout(self, task: Mapping[str, Any]) -> Layout:
+        """Where the ground truth lies in a task (CVAT's JSON of it; without the field, nowhere)."""
+        mode = task.get("validation_mode")
+        if mode is None:
+            return Layout()
+        told = self.session.request("GET", f"/api/tasks/{task['id']}/validation_layout")
+        honeypots = zip(told.get("honeypot_frames") or [], told.get("honeypot_real_frames") or [], strict=True)
+        truth, disabled = (frozenset(told.get(f"{name}_frames") or []) for name in ("validation", "disabled"))
+        return Layout(mode, truth, disabled, dict(honeypots))
+
+    def _review_task(self, task_id: int, names: Sequence[str], layout: Layout) -> ReviewTask:
+        url, jobs = self._task_url(task_id), self.jobs(task_id)
+        return ReviewTask(task_id, url, jobs, _own_frames(names, layout), layout.pooled)
 
     def _task_url(self, task_id: int) -> str:
         return f"{self.url}/tasks/{task_id}"
@@ -206,13 +231,15 @@ class CvatClient:
         task = self.session.request("GET", f"/api/tasks/{task_id}")
         meta = self.session.request("GET", f"/api/tasks/{task_id}/data/meta")
         jobs = sorted(self.session.listed("/api/jobs", task_id=task_id), key=lambda j: j["id"])
+        layout = self._layout(task)
         return ReviewedTask(
             task_id,
             self._task_url(task_id),
             self.labels(task["project_id"]),
             [self._read_job(job) for job in jobs],
-            {frame["name"]: number for number, frame in enumerate(meta["frames"])},
+            _own_frames([frame["name"] for frame in meta["frames"]], layout),
             meta["deleted_frames"],
+            layout,
         )
 
     def _read_job(self, job: Mapping[str, Any]) -> ReviewedJob:
@@ -237,3 +264,8 @@ class CvatClient:
         except CvatRefused as error:
             if error.status != 404:
                 raise
+
+
+def _own_frames(names: Sequence[str], layout: Layout) -> dict[str, int]:
+    """Frame number by picture name, without the placeholders that only show a picture."""
+    return {name: number for number, name in enumerate(names) if number not in layout.honeypots}

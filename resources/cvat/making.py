@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from resources.cvat.errors import CvatRefused, CvatUnavailable
-from resources.cvat.tasks import Picture, StoredPictures, Validation
+from resources.cvat.tasks import Honeypots, Picture, StoredPictures, Validation
 
 if TYPE_CHECKING:
     from resources.cvat.client import CvatClient
 
 Annotate = Callable[[Mapping[str, int], Mapping[str, Any]], dict[str, Any]]
-"""From frame numbers by picture name, and labels by name, to CVAT's annotation JSON."""
+"""From frame numbers by picture name, and labels by name, to CVAT's annotation JSON of the pictures that are named."""
 
 HALF_MADE = " (being made)"
 IMAGE_QUALITY = 95
@@ -36,7 +36,7 @@ class Order:
     pictures: Sequence[Picture]
     annotate: Annotate
     assignees: Sequence[str] = ()
-    validation: Validation | None = None
+    validation: Validation | Honeypots | None = None
     organization: str | None = None
 
 
@@ -53,20 +53,38 @@ class TaskMaker:
         people = [self._user_id(user) for user in order.assignees]
         spec = {**order.spec, "name": order.name + HALF_MADE}
         task_id = int(self.session.request("POST", "/api/tasks", spec, org=order.organization)["id"])
+        arrangement = _arrangement(order.validation)
         if self.cvat.stored:
-            self._point_to(task_id, order.pictures, self.cvat.stored)
+            self._point_to(task_id, order.pictures, self.cvat.stored, arrangement)
         else:
-            self._upload(task_id, order.pictures)
-        frames = self.cvat.frames(task_id)
-        data = order.annotate(frames, self.cvat.labels(order.spec["project_id"]))
-        self.session.request("PUT", f"/api/tasks/{task_id}/annotations", data)
-        if order.validation:
-            self._add_ground_truth(task_id, len(frames), order.validation)
+            self._upload(task_id, order.pictures, arrangement)
+        names = self.cvat.frame_names(task_id)
+        wanted = {self.cvat.frame_name(picture) for picture in order.pictures}
+        if set(names) != wanted:
+            raise CvatUnavailable(f"CVAT task {task_id} has {len(set(names))} of {len(wanted)} pictures: try again")
+        labels = self.cvat.labels(order.spec["project_id"])
+        if isinstance(order.validation, Honeypots):
+            self._fill_jobs(task_id, names, order.annotate, labels)
+        else:
+            data = order.annotate({name: number for number, name in enumerate(names)}, labels)
+            self.session.request("PUT", f"/api/tasks/{task_id}/annotations", data)
+        if isinstance(order.validation, Validation):
+            self._add_ground_truth(task_id, len(names), order.validation)
         jobs = [job for job in self.cvat.jobs(task_id) if job.type == "annotation"]
         for job, person in zip(jobs, cycle(people), strict=False) if people else ():
             self.session.request("PATCH", f"/api/jobs/{job.job_id}", {"assignee": person})
         self.session.request("PATCH", f"/api/tasks/{task_id}", {"name": order.name})
         return task_id
+
+    def _fill_jobs(self, task_id: int, names: Sequence[str], annotate: Annotate, labels: Mapping[str, Any]) -> None:
+        """Pre-labels of every annotation job, also where it shows a picture of the pool.
+
+        Given for the whole task, CVAT would empty the placeholders, or copy what the ground-truth job is given: that
+        job stays empty, because whoever draws the truth must not see the proposals.
+        """
+        for job in self.session.listed("/api/jobs", task_id=task_id, type="annotation"):
+            frames = {names[number]: number for number in range(job["start_frame"], job["stop_frame"] + 1)}
+            self.session.request("PUT", f"/api/jobs/{job['id']}/annotations", annotate(frames, labels))
 
     def _add_ground_truth(self, task_id: int, pictures: int, validation: Validation) -> None:
         count = max(1, round(pictures * validation.share))
@@ -76,13 +94,15 @@ class TaskMaker:
         body |= {"frames_per_job_share": validation.share} if per_job else {"frame_count": count}
         self.session.request("POST", "/api/jobs", body)
 
-    def _point_to(self, task_id: int, pictures: Sequence[Picture], stored: StoredPictures) -> None:
+    def _point_to(
+        self, task_id: int, pictures: Sequence[Picture], stored: StoredPictures, arrangement: Mapping[str, Any]
+    ) -> None:
         """Let CVAT read the pictures from where they lie."""
         body: dict[str, Any] = {
             "server_files": [self.cvat.frame_name(picture) for picture in pictures],
             "image_quality": IMAGE_QUALITY,
-            "sorting_method": "predefined",
             "use_cache": True,
+            **arrangement,
         }
         if stored.storage:
             storage = self.cvat.find_storage(stored.storage)
@@ -91,7 +111,7 @@ class TaskMaker:
             body["cloud_storage_id"] = storage["id"]
         self._await(self.session.request("POST", f"/api/tasks/{task_id}/data", body)["rq_id"])
 
-    def _upload(self, task_id: int, pictures: Sequence[Picture]) -> None:
+    def _upload(self, task_id: int, pictures: Sequence[Picture], arrangement: Mapping[str, Any]) -> None:
         from cvat_sdk.api_client.exceptions import ApiException
         from cvat_sdk.core.exceptions import CvatSdkException
         from cvat_sdk.core.uploading import DataUploader
@@ -106,10 +126,8 @@ class TaskMaker:
                 paths.append(path)
             try:
                 url = f"{self.session.url}/api/tasks/{task_id}/data/"
-                order = [path.name for path in paths]
-                answer = DataUploader(client).upload_files(
-                    url, paths, image_quality=IMAGE_QUALITY, sorting_method="predefined", upload_file_order=order
-                )
+                # With "predefined" sorting the uploader itself tells the order of the paths.
+                answer = DataUploader(client).upload_files(url, paths, image_quality=IMAGE_QUALITY, **arrangement)
                 self._await(json.loads(answer.data)["rq_id"])
             except (HTTPError, OSError) as error:
                 raise CvatUnavailable(f"upload to CVAT task {task_id} broke off: {error}") from error
@@ -135,3 +153,17 @@ class TaskMaker:
         if not found:
             raise CvatRefused(f"CVAT has no user {username!r}: correct 'assignees' in the survey file, or invite them")
         return int(found[0]["id"])
+
+
+def _arrangement(validation: Validation | Honeypots | None) -> dict[str, Any]:
+    """How CVAT is to order the pictures. Honeypots are only to be had with frames in an order drawn by lot."""
+    if not isinstance(validation, Honeypots):
+        return {"sorting_method": "predefined"}
+    params = {
+        "mode": "gt_pool",
+        "frame_selection_method": "random_uniform",
+        "frame_share": validation.share,
+        "frames_per_job_count": validation.per_job,
+        "random_seed": validation.seed,
+    }
+    return {"sorting_method": "random", "validation_params": params}

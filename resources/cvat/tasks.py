@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from resources.inbox import JobState
@@ -50,6 +50,46 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
+class Honeypots:
+    """Ground truth hidden in every job: CVAT's validation mode ``gt_pool``.
+
+    A pool of pictures is put at the end of the task, in the ground-truth job alone; placeholders that show them are
+    mixed into the annotation jobs. All frames are in an order drawn by lot.
+
+    Attributes:
+        share: of the pictures in the pool, 0..1.
+        per_job: placeholders in each job.
+        seed: the same layout is drawn when a task is made again.
+    """
+
+    share: float
+    per_job: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which frames of a task are ground truth, and which only show one (CVAT's validation layout).
+
+    Attributes:
+        mode: ``gt`` (a ground-truth job beside the others), ``gt_pool`` (honeypots), or ``None``.
+        truth: frames of the ground-truth job.
+        disabled: of these, frames that people left out of the validation.
+        honeypots: placeholder -> frame of the pool whose picture it shows.
+    """
+
+    mode: str | None = None
+    truth: frozenset[int] = frozenset()
+    disabled: frozenset[int] = frozenset()
+    honeypots: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def pooled(self) -> bool:
+        """Whether some pictures are labelled in the ground-truth job alone."""
+        return self.mode == "gt_pool"
+
+
+@dataclass(frozen=True, slots=True)
 class Issue:
     """What people have said about a place in a picture. ``words``: the messages, oldest first."""
 
@@ -63,12 +103,18 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class ReviewTask:
-    """A task that people work in. ``frames``: picture name -> frame number."""
+    """A task that people work in.
+
+    Attributes:
+        frames: picture name -> frame number; where honeypots show a picture again, its own frame.
+        truth_needed: whether the ground-truth job has to be done, too: it alone labels some pictures.
+    """
 
     task_id: int
     url: str
     jobs: Sequence[JobState]
     frames: Mapping[str, int]
+    truth_needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +134,7 @@ class ReviewedJob:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedTask:
-    """A task as CVAT has it now. ``labels``: CVAT's label objects by name."""
+    """A task as CVAT has it now. ``labels``: CVAT's label objects by name. ``frames``: as in :class:`ReviewTask`."""
 
     task_id: int
     url: str
@@ -96,3 +142,4 @@ class ReviewedTask:
     jobs: Sequence[ReviewedJob]
     frames: Mapping[str, int]
     deleted_frames: Sequence[int]
+    layout: Layout = field(default_factory=Layout)

@@ -38,7 +38,7 @@ def make_engine(url: str) -> Engine:
 
 
 def make_tables(engine: Engine, lock: int) -> None:
-    """Make the tables, and add the columns that an inbox of an earlier version lacks.
+    """Make the tables, and add the columns and indexes that an inbox of an earlier version lacks.
 
     Args:
         engine: a connected engine.
@@ -56,3 +56,7 @@ def make_tables(engine: Engine, lock: int) -> None:
                     # Columns that came later have a default, so old rows get it.
                     definition = CreateColumn(column).compile(dialect=connection.dialect)
                     connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
+            made = {index["name"] for index in there.get_indexes(table.name)}
+            for index in table.indexes:
+                if index.name not in made:
+                    index.create(connection)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,18 +19,17 @@ from sqlalchemy.engine import Connection, Engine
 from resources.inbox.engine import make_engine, make_tables
 from resources.inbox.interpret import JobState, as_id, dedupe_key, interpret, task_and_job
 from resources.inbox.jobs import (
-    GROUND_TRUTH,
     as_cvat,
     finished,
+    holds_up,
     is_done,
-    jobs_of,
     remember,
-    status_of,
     unlike_known,
     utc,
 )
 from resources.inbox.model import Delivery, DueReview, Interpreted, ReviewStatus
 from resources.inbox.tables import deliveries, reviews, watermarks
+from resources.inbox.waiting import due_reviews, known_tasks, platform_path, statuses
 
 UNKNOWN_TASK_PATIENCE = timedelta(minutes=10)
 """How long an event of a task nobody has registered is kept waiting: its review may be registered any moment."""
@@ -99,9 +98,10 @@ class Inbox:
         seen = {"new": 0, "ignored": 0, "pending": 0, "dead": 0}
         with self.engine.begin() as connection:
             _alone(connection)
-            known = {task for (task,) in connection.execute(sa.select(reviews.c.task_id)) if task is not None}
             fresh = sa.select(deliveries).where(deliveries.c.state == "new").order_by(deliveries.c.id).limit(limit)
-            for row in connection.execute(fresh).all():
+            rows = connection.execute(fresh).all()
+            known = known_tasks(connection, [row.task_id for row in rows if row.task_id is not None])
+            for row in rows:
                 state, reason = self._judge(connection, row, known)
                 seen[state] += 1
                 if state == "new":
@@ -133,24 +133,36 @@ class Inbox:
         url: str | None,
         jobs: Sequence[JobState],
         done_at: str = "annotation",
+        *,
+        truth_needed: bool = False,
     ) -> None:
         """Say what is waited for. A gate that needs nobody is finished at once, by the same way as every other.
 
-        ``done_at``: the stage of CVAT in which a job must be completed to count as done.
+        Args:
+            batch: key of the batch.
+            gate: where people are asked.
+            task_id: the task in CVAT; ``None`` where no picture needs a person.
+            url: its address.
+            jobs: its jobs, as they are now.
+            done_at: the stage of CVAT in which a job must be completed to count as done.
+            truth_needed: whether the ground-truth job is waited for, too.
         """
         with self.engine.begin() as connection:
             _alone(connection)
             mine = sa.and_(reviews.c.batch == batch, reviews.c.gate == gate)
+            told = (task_id, done_at, truth_needed)
             existing = connection.execute(sa.select(reviews).where(mine)).first()
             if existing is None:
-                values = {"batch": batch, "gate": gate, "task_id": task_id, "url": url, "state": "open"}
-                connection.execute(reviews.insert().values(**values, done_at=done_at, created_at=datetime.now(UTC)))
-            elif existing.task_id != task_id or task_id is None or existing.done_at != done_at:
+                values: dict[str, Any] = {"batch": batch, "gate": gate, "task_id": task_id, "url": url, "state": "open"}
+                values |= {"done_at": done_at, "truth_needed": truth_needed}
+                connection.execute(reviews.insert().values(**values, created_at=datetime.now(UTC)))
+            elif task_id is None or (existing.task_id, existing.done_at, existing.truth_needed) != told:
                 change = {"task_id": task_id, "url": url, "state": "open", "done_at": done_at}
+                change |= {"truth_needed": truth_needed}
                 connection.execute(sa.update(reviews).where(mine).values(**change))
             for job in jobs:
                 remember(connection, job)
-        people = [job for job in jobs if job.type != GROUND_TRUTH]
+        people = [job for job in jobs if holds_up(job, truth_needed)]
         if task_id is None:
             # A retried run finds the row of its first try; a rerun after the collection is a completion of its own.
             self._tell_passed(batch, gate, None, f"nobody needed, after run {existing.run_id if existing else None}")
@@ -160,24 +172,13 @@ class Inbox:
     def _tell_passed(self, batch: str, gate: str, task_id: int | None, when: str) -> None:
         body = {"event": "review:finished", "batch": batch, "gate": gate, "task_id": task_id, "when": when}
         text = json.dumps(body, sort_keys=True)
-        row = delivery_row(Delivery("review:finished", body, "platform", _platform_path(batch, gate)))
+        row = delivery_row(Delivery("review:finished", body, "platform", platform_path(batch, gate)))
         self._insert([{**row, "task_id": task_id, "dedupe_key": hashlib.sha256(text.encode()).hexdigest()}])
 
     def due(self) -> list[DueReview]:
         """Reviews whose jobs are all done and that have rows no run has answered, oldest first."""
-        found = []
-        columns = (deliveries.c.task_id, deliveries.c.path, deliveries.c.id, deliveries.c.replays)
-        pending = sa.select(*columns).where(deliveries.c.state == "pending").order_by(deliveries.c.id)
         with self.engine.connect() as connection:
-            rows = connection.execute(pending).all()
-            by_task, by_path = {row.task_id: row for row in rows}, {row.path: row for row in rows}
-            for review in connection.execute(sa.select(reviews).order_by(reviews.c.id)).all() if rows else ():
-                of_task = by_task.get(review.task_id) if review.task_id is not None else None
-                mine = [row for row in (of_task, by_path.get(_platform_path(review.batch, review.gate))) if row]
-                if mine and finished(connection, review):
-                    last = max(mine, key=lambda row: row.id)
-                    found.append(DueReview(review.batch, review.gate, review.task_id, last.id, last.replays))
-        return found
+            return due_reviews(connection)
 
     def last_id(self) -> int:
         """Id of the newest row, 0 when there is none."""
@@ -227,11 +228,15 @@ class Inbox:
             healed += self.insert(Delivery("update:job", body, source))
         return healed
 
-    def reviews(self) -> list[ReviewStatus]:
-        """All reviews, oldest first."""
+    def reviews(self, state: str | None = None) -> list[ReviewStatus]:
+        """Reviews, oldest first: all of them, or those that are ``open`` or ``collected``."""
         with self.engine.connect() as connection:
-            rows = connection.execute(sa.select(reviews).order_by(reviews.c.id)).all()
-            return [status_of(row, jobs_of(connection, row.task_id)) for row in rows]
+            return statuses(connection, state)
+
+    def known_tasks(self, tasks: Collection[int]) -> set[int]:
+        """Those of the tasks that are reviews of this installation."""
+        with self.engine.connect() as connection:
+            return known_tasks(connection, tasks)
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Number of rows by (source, state)."""
@@ -281,9 +286,5 @@ def _alone(connection: Connection) -> None:
 def _rows_of(review: Any, *states: str) -> Any:
     """The rows about this review in these states."""
     of_task = deliveries.c.task_id == review.task_id if review.task_id is not None else sa.false()
-    of_platform = deliveries.c.path == _platform_path(review.batch, review.gate)
+    of_platform = deliveries.c.path == platform_path(review.batch, review.gate)
     return sa.and_(deliveries.c.state.in_(states), sa.or_(of_task, of_platform))
-
-
-def _platform_path(batch: str, gate: str) -> str:
-    return f"review/{batch}/{gate}"

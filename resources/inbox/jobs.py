@@ -49,7 +49,10 @@ def remember(connection: Connection, job: JobState, *, state_changed: bool = Fal
             return "the state of the job did not change"
         connection.execute(sa.update(review_jobs).where(mine).values(**values))
     if not is_done(job, done_at):
-        connection.execute(sa.update(reviews).where(reviews.c.task_id == job.task_id).values(state="open"))
+        reopened = sa.update(reviews).where(reviews.c.task_id == job.task_id)
+        if job.type == GROUND_TRUTH:  # as in holds_up
+            reopened = reopened.where(reviews.c.truth_needed)
+        connection.execute(reopened.values(state="open"))
     return None
 
 
@@ -80,16 +83,21 @@ def done_at_of(connection: Connection, task_id: int) -> str:
 
 def finished(connection: Connection, review: Any) -> bool:
     """Whether nobody has to do anything any more. A task without known jobs is not finished."""
-    jobs = jobs_of(connection, review.task_id)
+    jobs = jobs_of(connection, review)
     return review.task_id is None or (bool(jobs) and all(is_done(job, review.done_at) for job in jobs))
 
 
-def jobs_of(connection: Connection, task_id: int | None) -> list[Any]:
-    """The jobs of a task that people have to finish."""
-    if task_id is None:
+def jobs_of(connection: Connection, review: Any) -> list[Any]:
+    """The jobs of a review that people have to finish."""
+    if review.task_id is None:
         return []
-    mine = sa.and_(review_jobs.c.task_id == task_id, review_jobs.c.type != GROUND_TRUTH)
-    return list(connection.execute(sa.select(review_jobs).where(mine)).all())
+    mine = sa.select(review_jobs).where(review_jobs.c.task_id == review.task_id)
+    return [job for job in connection.execute(mine).all() if holds_up(job, review.truth_needed)]
+
+
+def holds_up(job: Any, truth_needed: bool) -> bool:
+    """Whether a review waits for a job: for the ground-truth job only where it alone labels some pictures."""
+    return job.type != GROUND_TRUTH or truth_needed
 
 
 def status_of(review: Any, jobs: Sequence[Any]) -> ReviewStatus:

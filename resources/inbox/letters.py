@@ -15,6 +15,7 @@ from resources.inbox.tables import deliveries, reviews
 
 STATES = ("new", "pending", "done", "ignored", "dead")
 TARGET_PROJECT = "target_proj_id"
+MODEL_NAME = "model_name"
 REPLAYABLE = ("dead", "ignored")
 
 
@@ -77,6 +78,22 @@ def asked_project(inbox: Inbox, batch: str, gate: str) -> int | None:
         query = connection.execute(told).scalar()
     value = str(json.loads(query).get(TARGET_PROJECT, "")) if query else ""
     return int(value) if value.isdigit() else None
+
+
+def asked_models(inbox: Inbox, batch: str, gate: str) -> list[str]:
+    """Models that webhooks' addresses name for a batch, the one that counts most first.
+
+    QUADRATSEG's detection webhooks carry ``model_name``. One on the task of ``gate`` itself comes before those on the
+    batch's other gates, a later delivery before an earlier one.
+    """
+    with inbox.engine.connect() as connection:
+        tasks = sa.select(reviews.c.task_id, reviews.c.gate).where(reviews.c.batch == batch)
+        gates = {row.task_id: row.gate for row in connection.execute(tasks) if row.task_id is not None}
+        told = sa.select(deliveries.c.task_id, deliveries.c.query).order_by(deliveries.c.id.desc())
+        told = told.where(deliveries.c.task_id.in_(gates), deliveries.c.query.contains(MODEL_NAME))
+        rows = sorted(connection.execute(told), key=lambda row: gates[row.task_id] != gate)  # the newest stays first
+    names = (str(json.loads(row.query).get(MODEL_NAME, "")).strip() for row in rows)
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def _letter(row: Any) -> Letter:

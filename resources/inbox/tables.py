@@ -42,8 +42,11 @@ reviews = sa.Table(
     sa.Column("collected_at", sa.DateTime(timezone=True)),
     sa.Column("done_at", sa.String(16), nullable=False, server_default="annotation"),  # stage
     sa.Column("run_id", sa.String(64)),
+    sa.Column("truth_needed", sa.Boolean, nullable=False, server_default=sa.false()),  # honeypots
     sa.UniqueConstraint("batch", "gate"),
 )
+sa.Index("reviews_state", reviews.c.state, reviews.c.id)
+sa.Index("reviews_task", reviews.c.task_id)
 
 watermarks = sa.Table(
     "watermarks",

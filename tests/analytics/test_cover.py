@@ -6,8 +6,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics.cover import COVER_SCHEMA, Quadrat, quadrat_cover, summarise
+from analytics.cover import (
+    COVER_SCHEMA,
+    Level,
+    Quadrat,
+    at_level,
+    colonies,
+    mean_interval,
+    quadrat_cover,
+    summarise,
+    trends,
+)
+from analytics.cover.points import DESIGNS, layout, point_counts, wilson
+from analytics.cover.uncertainty import corners_sd, inpainted_sd, label_sd
+from labels.lattice import load_topology
 from labels.schema import Kind, Shape
+from labels.taxonomy import load_taxonomy
 
 TAXA = ["Acropora", "Porites"]
 
@@ -122,13 +136,126 @@ def table(values):
 
 
 @settings(max_examples=25)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_the_interval_holds_the_mean_and_stays_within_what_was_seen(values):
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=12))
+def test_the_interval_holds_the_mean_and_stays_within_shares(values):
     [row] = summarise(table(values)).to_pylist()
     assert row["mean"] == pytest.approx(np.mean(values))
-    assert min(values) - 1e-9 <= row["low"] <= row["mean"] <= row["high"] <= max(values) + 1e-9
+    assert -1e-9 <= row["low"] <= row["mean"] + 1e-9
+    assert row["mean"] - 1e-9 <= row["high"] <= 1 + 1e-9
     assert row["quadrats"] == len(values)
+
+
+@pytest.mark.parametrize("count", [4, 12])
+@pytest.mark.parametrize(("a", "b", "present"), [(2, 8, 1.0), (0.8, 15.2, 1.0), (1.5, 10, 0.6)])
+def test_intervals_of_few_skewed_quadrats_hold_the_truth_about_as_often_as_they_say(count, a, b, present):
+    rng = np.random.default_rng(7)
+    truth = present * a / (a + b)
+    shares = rng.beta(a, b, (400, count)) * (rng.random((400, count)) < present)
+    intervals = [mean_interval(sample) for sample in shares]
+    held = np.mean([low <= truth <= high for low, high in intervals])
+    assert 0.91 <= held <= 0.99
+
+
+def test_one_quadrat_says_what_its_own_errors_allow_and_nothing_of_the_site():
+    [row] = summarise(table([0.2])).to_pylist()
+    assert (row["low"], row["high"], row["quadrats"]) == (0.2, 0.2, 1)
+    assert mean_interval([0.2]) == (0, 1)
+
+
+def test_a_site_without_a_taxon_still_may_have_some():
+    low, high = mean_interval([0.0, 0.0, 0.0, 0.0])
+    assert low == 0
+    assert 0.2 < high < 0.7
 
 
 def test_the_same_quadrats_give_the_same_interval_twice():
     assert summarise(table([0.1, 0.2, 0.4])).equals(summarise(table([0.1, 0.2, 0.4])))
+
+
+def shares_of(rows):
+    return {(row["taxon"], row["year"]): row for row in rows}
+
+
+def test_levels_of_the_taxonomy_add_up():
+    taxonomy = load_taxonomy("demo-reef")
+    rows = quadrat_cover(
+        quadrat(), [box(0, 0, 100, 100, "Acropora"), box(200, 0, 250, 50, "Montipora")], taxonomy.names
+    )
+    cover = pa.Table.from_pylist(rows, schema=COVER_SCHEMA)
+    parents = {r["taxon"]: r for r in at_level(cover, taxonomy, Level.PARENT).to_pylist()}
+    [everything] = at_level(cover, taxonomy, Level.ALL).to_pylist()
+    assert parents["Acroporidae"]["colonies"] == 2
+    assert everything["share"] == pytest.approx(sum(r["share"] for r in rows))
+    assert parents["Acroporidae"]["share"] == pytest.approx(everything["share"])
+    assert everything["mean_colony_cm2"] == pytest.approx(sum(r["cm2"] for r in rows) / 2)
+    assert at_level(cover, taxonomy, Level.TAXON) is cover
+
+
+def test_colonies_come_with_their_size_and_those_the_frame_cuts_are_marked():
+    inside, cut = box(100, 100, 300, 300, number=1), box(-50, 400, 150, 500, number=2)
+    found = {row["shape_id"]: row for row in colonies(quadrat(), [inside, cut])}
+    q = quadrat()
+    assert found[inside.shape_id]["cm2"] == pytest.approx(200 * 200 * q.cm_per_px**2)
+    assert not found[inside.shape_id]["cut_off"]
+    assert found[cut.shape_id]["cut_off"]
+
+
+def test_corners_that_are_off_move_cover_more_when_they_are_further_off():
+    shapes = [box(0, 0, 400, 1000)]
+    sds = [corners_sd(shapes, ["Porites"], 1000, 1000, px)["Porites"] for px in (0.0, 1.0, 4.0)]
+    assert sds[0] == 0
+    # A corner that is off by one pixel in a thousand moves the share of 40 % by less than that.
+    assert 0 < sds[1] < 2e-3
+    assert 2.5 < sds[2] / sds[1] < 6
+
+
+def test_unseen_ground_weighs_with_its_share():
+    assert inpainted_sd(0.3, 0.0) == 0
+    assert inpainted_sd(0.3, 0.2) == pytest.approx(2 * inpainted_sd(0.3, 0.1))
+    assert inpainted_sd(0.0, 0.2) == 0
+
+
+def test_two_people_share_their_disagreement_and_a_model_bears_its_own():
+    differences = {"Porites": [0.02, -0.02]}
+    assert label_sd(differences, independent=False)["Porites"] == pytest.approx(0.02)
+    assert label_sd(differences, independent=True)["Porites"] == pytest.approx(0.02 / np.sqrt(2))
+    assert label_sd({"Porites": []}, independent=True) == {"Porites": 0.0}
+
+
+def test_a_trend_is_that_of_fixed_quadrats_not_of_which_were_photographed():
+    rows = []
+    for number, (start, slope) in enumerate([(0.1, 0.01), (0.5, 0.012), (0.3, 0.008)]):
+        for year in (2020, 2021, 2022):
+            row = quadrat_cover(quadrat(), [], ["Porites"])[0]
+            share = start + slope * (year - 2020)
+            place = {"site": "Temae", "quadrat": str(number), "year": year, "image_id": f"{number}{year}"}
+            rows.append({**row, **place, "share": share})
+    rows = [r for r in rows if (r["quadrat"], r["year"]) != ("1", 2022)]  # the rich quadrat was missed once
+    [trend] = trends(pa.Table.from_pylist(rows, schema=COVER_SCHEMA)).to_pylist()
+    assert trend["per_year"] == pytest.approx(0.01)
+    assert trend["low"] < 0.01 < trend["high"]
+    assert trend["low"] > 0, "three quadrats that all grow are a growing site"
+    assert (trend["quadrats"], trend["first_year"], trend["last_year"]) == (3, 2020, 2022)
+
+
+def test_wilsons_interval_is_the_published_one():
+    # 10 of 50: 0.1124 to 0.3304 (Wilson 1927, z = 1.96)
+    assert wilson(10, 50) == pytest.approx((0.1124, 0.3304), abs=5e-4)
+    assert wilson(0, 25)[0] == pytest.approx(0, abs=1e-12)
+    assert wilson(25, 25)[1] == pytest.approx(1)
+    assert wilson(0, 0) == (0, 1)
+
+
+def test_points_find_what_outlines_cover():
+    q = quadrat()
+    half = box(-1, -1, q.width // 2 + 1, q.height + 2, "Porites")
+    topology = load_topology()
+    for design in DESIGNS:
+        places = layout(design, q.image_id, q.width, q.height, topology)
+        assert (places == layout(design, q.image_id, q.width, q.height, topology)).all()
+        [row] = point_counts(q.image_id, design, [half], places, ["Porites"])
+        assert row["points"] == {"stratified-25": 25, "lattice": 117, "random-200": 200}[design]
+        assert row["low"] < row["share"] < row["high"]
+        assert row["share"] == pytest.approx(0.5, abs=0.12)
+    with pytest.raises(ValueError, match="no point design"):
+        layout("stratified-9", "a", 10, 10)

@@ -75,6 +75,9 @@ def test_cover_is_plotted_also_when_names_say_nothing(site, year):
         "colonies": 1,
         "inpainted_share": 0.0,
         "valid_cm2": 1.0,
+        "sd_labels": 0.01,
+        "sd_corners": 0.001,
+        "sd_inpainted": 0.001,
         "site": site,
         "year": year,
     }

@@ -48,7 +48,8 @@ def given(shuffle=0):
     cover = [
         {name: None for name in COVER_SCHEMA.names}
         | {"image_id": row["image_id"], "batch": "reef.0001", "survey": "reef", "taxon": taxon, "share": 0.1}
-        | {"cm2": 1.0, "colonies": 1, "inpainted_share": 0.0, "valid_cm2": 10.0}
+        | {"cm2": 1.0, "colonies": 1, "inpainted_share": 0.0, "valid_cm2": 10.0, "sd_labels": 0.0}
+        | {"sd_corners": 0.0, "sd_inpainted": 0.0}
         for row in images
         for taxon in ("Porites", "Acropora")
     ]

@@ -1,8 +1,12 @@
 """The three workflows and the gates' policies, stage by stage, without CVAT where nobody is asked."""
 
+import dataclasses
+import json
+
 import cv2
 import pytest
 
+from analytics.release import build_release
 from assets import clean, corals, corners, cover, lattice, quality, rectified, release
 from assets.common.collect import collect_review
 from assets.common.gate import GateNotReadyError, create_review, decide
@@ -35,7 +39,7 @@ def photos(tmp_path_factory):
     return folder
 
 
-def begin(tmp_path, photos, workflow, policy="never"):
+def begin(tmp_path, photos, workflow, extra="", policy="never"):
     gates = {
         "three_stage": ("corners", "lattice", "corals"),
         "two_stage": ("corners", "corals"),
@@ -44,7 +48,7 @@ def begin(tmp_path, photos, workflow, policy="never"):
     policies = ", ".join(f"{gate}: {{policy: {policy}}}" for gate in gates[workflow])
     text = (
         f"name: reef\nphotos: {{folder: '{photos}'}}\ntaxonomy: demo-reef\nworkflow: {workflow}\n"
-        f"frame: {{side_cm: 50, rectified_px: 768}}\ngates: {{{policies}}}\n"
+        f"frame: {{side_cm: 50, rectified_px: 768}}\ngates: {{{policies}}}\n{extra}"
     )
     (tmp_path / "surveys").mkdir()
     (tmp_path / "surveys" / "reef.yaml").write_text(text)
@@ -93,13 +97,41 @@ def test_a_survey_that_asks_nobody_goes_from_photo_to_release(tmp_path, photos, 
 
     table = cover.measure(tables, survey, BATCH)
     tables.write_table("cover/quadrats", BATCH, table)
-    report = quality.measure(tables, survey, BATCH)
-    assert report["corals"]["accuracy"] == 1.0
+    report = quality.write_report(tables, survey, BATCH)
+    assert report.figures["corals"]["accuracy"] == 1.0
+    assert tables.table("quality/changes", BATCH).num_rows == len(tables.labels("corals/reviewed", BATCH))
+    page = tables.store.get(quality.page_key(BATCH)).decode()
+    assert "Passes the thresholds of its survey" in page
+    assert "http" not in page, "a report must be readable offline"
     assert 0.02 < sum(table["share"].to_pylist()) < 0.9
-    tables.store.put(quality.report_key(BATCH), b"{}")
     catalog = SurveyCatalog(tmp_path / "surveys")
     given = release.gather(tables, catalog, ReleaseRequest("reef-1", (BATCH,)))
     assert [row["raw_sha256"] for row in given.images] == [photo.extra["original_sha256"]]
+
+
+def test_a_batch_below_its_thresholds_is_released_only_with_a_reason_that_is_kept(tmp_path, photos):
+    strict = "quality:\n  forbidden: [tiny, sliver, overlap]\n"
+    survey, tables, inbox = begin(tmp_path, photos / "clean", "one_stage", strict)
+    for stage in (corners, lattice):
+        stage.propose(tables, survey, BATCH)
+        pass_gate(stage.GATE, survey, tables, inbox)
+        rectified.straighten(tables, survey, BATCH)
+    clean.clean(tables, survey, BATCH)
+    corals.propose(tables, survey, BATCH, ModelRegistry())
+    speck = dataclasses.replace(tables.labels("corals/proposed", BATCH)[0], shape_id="speck", points=[5, 5, 7, 5, 7, 7])
+    tables.write_labels("corals/proposed", BATCH, [*tables.labels("corals/proposed", BATCH), speck])
+    pass_gate(corals.GATE, survey, tables, inbox)
+    tables.write_table("cover/quadrats", BATCH, cover.measure(tables, survey, BATCH))
+    reasons = quality.write_report(tables, survey, BATCH).figures["reasons"]
+    assert "break the rule 'tiny', the first is speck" in reasons[0]
+    assert "Not fit for a release" in tables.store.get(quality.page_key(BATCH)).decode()
+    catalog = SurveyCatalog(tmp_path / "surveys")
+    with pytest.raises(release.UnfitError, match="'tiny'"):
+        release.gather(tables, catalog, ReleaseRequest("reef-1", (BATCH,)))
+    asked = ReleaseRequest("reef-1", (BATCH,), override="a speck of paint, agreed with Anna")
+    files = build_release(release.gather(tables, catalog, asked))
+    assert json.loads(files["release.json"])["override"] == asked.override
+    assert asked.override in files["README.md"].decode()
 
 
 def test_a_photo_without_a_frame_is_a_recorded_failure_when_nobody_is_asked(tmp_path, photos):
@@ -125,7 +157,7 @@ def test_a_gate_without_its_project_says_what_to_run(tmp_path, photos):
         def find_project(self, name, organization=None):
             return None
 
-    survey, tables, inbox = begin(tmp_path, photos / "raw", "three_stage", "always")
+    survey, tables, inbox = begin(tmp_path, photos / "raw", "three_stage", policy="always")
     corners.propose(tables, survey, BATCH, ModelRegistry())
     with pytest.raises(GateNotReadyError, match="reefline cvat apply"):
         create_review(corners.GATE, tables, survey, BATCH, Empty(""), inbox)

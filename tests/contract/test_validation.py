@@ -79,10 +79,155 @@ def test_a_new_task_may_ask_for_its_ground_truth(workplace):
     assert workplace.get(f"/api/jobs/{job['id']}/data/meta")["included_frames"] == [2]
 
 
-def test_a_pool_of_ground_truth_is_accepted(workplace):
-    asked = {"mode": "gt_pool", "frame_selection_method": "random_uniform", "frame_count": 1, "frames_per_job_count": 1}
-    task = workplace.task(workplace.project(), pictures=3, finish={"validation_params": asked})
-    assert task["validation_mode"] == "gt_pool"
+POOL = {"mode": "gt_pool", "frame_selection_method": "random_uniform", "frame_count": 2, "frames_per_job_count": 1}
+
+
+def pooled(workplace, pictures=8, segment_size=3, **asked):
+    """A task with honeypots, and its layout."""
+    finish = {"sorting_method": "random", "validation_params": {**POOL, "random_seed": 3, **asked}}
+    task = workplace.task(workplace.project(), pictures=pictures, segment_size=segment_size, finish=finish)
+    return task, workplace.get(f"/api/tasks/{task['id']}/validation_layout")
+
+
+def names(workplace, path):
+    """Frame names of a task or a job."""
+    return [frame["name"] for frame in workplace.get(f"/api/{path}/data/meta")["frames"]]
+
+
+def test_a_pool_lies_at_the_end_and_its_pictures_are_hidden_among_those_of_every_job(workplace, schema):  # noqa: F811
+    task, layout = pooled(workplace)
+    assert (task["validation_mode"], task["size"], task["segment_size"]) == ("gt_pool", 10, 0)
+    assert problems(schema, "TaskValidationLayoutRead", layout) == []
+    assert (layout["mode"], layout["frames_per_job_count"], layout["honeypot_count"]) == ("gt_pool", 1, 2)
+    assert layout["validation_frames"] == [8, 9]
+    shown = names(workplace, f"tasks/{task['id']}")
+    assert len(set(shown)) == 8
+    for trap, real in zip(layout["honeypot_frames"], layout["honeypot_real_frames"], strict=True):
+        assert shown[trap] == shown[real]
+    *annotation, truth = workplace.jobs(task)
+    assert [(job["start_frame"], job["stop_frame"]) for job in annotation] == [(0, 3), (4, 7)]
+    assert (truth["type"], truth["start_frame"], truth["stop_frame"]) == ("ground_truth", 8, 9)
+    for job in annotation:
+        mine = workplace.get(f"/api/jobs/{job['id']}/validation_layout")
+        assert problems(schema, "JobValidationLayoutRead", mine) == []
+        assert mine["honeypot_count"] == 1
+    meta = workplace.get(f"/api/jobs/{truth['id']}/data/meta")
+    assert problems(schema, "DataMetaRead", meta) == []
+    assert [frame["name"] for frame in meta["frames"]] == shown[8:]
+    assert workplace.client.delete(f"/api/jobs/{truth['id']}").status_code == 400
+
+
+def test_every_pool_picture_is_used_before_one_is_used_twice_and_a_seed_repeats_the_layout(workplace):
+    first, layout = pooled(workplace, pictures=12, frame_count=4, frames_per_job_count=2)
+    assert sorted(layout["honeypot_real_frames"]) == sorted([*range(14, 18), *layout["honeypot_real_frames"][4:]])
+    second, again = pooled(workplace, pictures=12, frame_count=4, frames_per_job_count=2)
+    assert again == layout
+    assert names(workplace, f"tasks/{first['id']}") == names(workplace, f"tasks/{second['id']}")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"frame_selection_method": "random_per_job"},
+        {"frames_per_job_share": 0.5},
+        {"frame_share": 0.5},
+        {"frame_selection_method": "manual"},
+        {"mode": "best"},
+    ],
+)
+def test_contradicting_validation_is_refused_at_once(workplace, wrong):
+    task = workplace.post("/api/tasks", {"name": "task", "project_id": workplace.project()["id"]})
+    body = {"server_files": ["1.png"], "validation_params": {**POOL, **wrong}}
+    assert workplace.client.post(f"/api/tasks/{task['id']}/data", json=body).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"sorting_method": "natural"}, "random"),
+        ({"validation_params": {**POOL, "frame_count": 3}}, "less than"),
+        ({"validation_params": {**POOL, "frames_per_job_count": 3}}, "greater than the pool"),
+        ({"validation_params": {**POOL, "frame_selection_method": "manual", "frames": ["9.png"]}}, "Unknown"),
+    ],
+)
+def test_a_pool_that_cannot_be_made_is_a_failed_request(workplace, wrong, why):
+    asked = dict(wrong.get("validation_params", POOL))
+    if "frames" in asked:
+        del asked["frame_count"]
+    finish = {"sorting_method": "random", **wrong, "validation_params": asked}
+    task = workplace.task(workplace.project(), pictures=3, finish=finish)
+    assert task["size"] == 0
+    request = workplace.get(f"/api/requests/action=create&target=task&target_id={task['id']}")
+    assert request["status"] == "failed"
+    assert why in request["message"]
+
+
+def test_what_a_whole_task_is_given_for_the_pool_is_copied_to_the_placeholders(workplace):
+    task, layout = pooled(workplace)
+    label = workplace.get("/api/labels", task_id=task["id"])["results"][0]["id"]
+    shapes = [{"type": "polygon", "frame": f, "label_id": label, "points": [0, 0, 9, 0, 9, f]} for f in range(10)]
+    traps = dict(zip(layout["honeypot_frames"], layout["honeypot_real_frames"], strict=True))
+    path = f"/api/tasks/{task['id']}/annotations"
+    saved = workplace.client.put(path, json={"shapes": shapes, "tags": [], "tracks": []}).json()
+    assert len(saved["shapes"]) == 10
+    assert {s["frame"]: s["points"][-1] for s in saved["shapes"]} == {f: float(traps.get(f, f)) for f in range(10)}
+    one = {"shapes": [{**shapes[8], "id": saved["shapes"][-1]["id"]}], "tags": [], "tracks": []}
+    assert workplace.client.patch(path, params={"action": "update"}, json=one).status_code == 400
+
+
+def test_a_job_keeps_what_it_is_given_for_its_placeholders(workplace):
+    task, layout = pooled(workplace)
+    first, *_ = workplace.jobs(task)
+    label = workplace.get("/api/labels", task_id=task["id"])["results"][0]["id"]
+    trap = layout["honeypot_frames"][0]
+    shapes = [{"type": "polygon", "frame": trap, "label_id": label, "points": [0, 0, 9, 0, 9, 9]}]
+    path = f"/api/jobs/{first['id']}/annotations"
+    saved = workplace.client.put(path, json={"shapes": shapes, "tags": [], "tracks": []}).json()
+    assert [s["frame"] for s in saved["shapes"]] == [trap]
+    assert [s["frame"] for s in workplace.get(f"/api/tasks/{task['id']}/annotations")["shapes"]] == [trap]
+
+
+def test_pool_frames_are_left_out_in_the_ground_truth_job_alone(workplace):
+    task, _ = pooled(workplace)
+    truth = workplace.jobs(task)[-1]
+    path = f"/api/tasks/{task['id']}"
+    assert workplace.client.patch(f"{path}/data/meta", json={"deleted_frames": [9]}).status_code == 400
+    meta = workplace.patch(f"/api/jobs/{truth['id']}/data/meta", {"deleted_frames": [9]})
+    assert meta["deleted_frames"] == [9]
+    assert workplace.get(f"{path}/validation_layout")["disabled_frames"] == [9]
+    assert workplace.get(f"{path}/data/meta")["deleted_frames"] == []
+    back = workplace.patch(f"{path}/validation_layout", {"disabled_frames": []})
+    assert back["disabled_frames"] == []
+
+
+def test_honeypots_can_be_exchanged_and_what_was_drawn_on_them_goes(workplace):
+    task, layout = pooled(workplace)
+    first, second, _ = workplace.jobs(task)
+    label = workplace.get("/api/labels", task_id=task["id"])["results"][0]["id"]
+    [trap] = workplace.get(f"/api/jobs/{first['id']}/validation_layout")["honeypot_frames"]
+    shapes = [{"type": "polygon", "frame": trap, "label_id": label, "points": [0, 0, 9, 0, 9, 9]}]
+    path = f"/api/jobs/{first['id']}"
+    workplace.client.put(f"{path}/annotations", json={"shapes": shapes, "tags": [], "tracks": []})
+    other = next(f for f in (8, 9) if f != layout["honeypot_real_frames"][0])
+    asked = {"frame_selection_method": "manual", "honeypot_real_frames": [other]}
+    assert workplace.patch(f"{path}/validation_layout", asked)["honeypot_real_frames"] == [other]
+    assert workplace.get(f"{path}/annotations")["shapes"] == []
+    shown = names(workplace, f"tasks/{task['id']}")
+    assert shown[trap] == shown[other]
+    drawn = {"frame_selection_method": "random_uniform"}
+    everywhere = workplace.patch(f"/api/tasks/{task['id']}/validation_layout", drawn)
+    assert set(everywhere["honeypot_real_frames"]) == {8, 9}
+    again = workplace.patch(f"/api/jobs/{second['id']}/validation_layout", drawn)
+    assert set(again["honeypot_real_frames"]) <= {8, 9}
+
+
+def test_a_task_without_validation_says_so(workplace, task, schema):  # noqa: F811
+    layout = workplace.get(f"/api/tasks/{task['id']}/validation_layout")
+    assert (layout["mode"], problems(schema, "TaskValidationLayoutRead", layout)) == (None, [])
+    truth(workplace, task, frames=[5, 1])
+    layout = workplace.get(f"/api/tasks/{task['id']}/validation_layout")
+    assert (layout["mode"], layout["validation_frames"]) == ("gt", [1, 5])
+    assert problems(schema, "TaskValidationLayoutRead", layout) == []
 
 
 def test_annotations_of_the_ground_truth_stay_apart_from_those_of_the_task(workplace, task):

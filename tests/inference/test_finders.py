@@ -63,7 +63,7 @@ def test_opencv_is_geometry_alone_though_the_registry_has_a_model() -> None:
 
 
 def test_a_model_that_is_for_something_else_is_refused() -> None:
-    with pytest.raises(ModelError, match="not for frame-corners"):
+    with pytest.raises(ModelError, match="not for corners"):
         open_corner_finder(ModelRegistry(), "string-crossings")
     with pytest.raises(ModelError, match="no model 'nobody'"):
         open_lattice_finder(ModelRegistry(), load_topology(), "nobody")

@@ -110,6 +110,24 @@ def test_unknown_taxonomies_and_lattices_are_named_with_those_there_are():
     assert "no lattice 'round': use one of criobe-117" in lines[1]
 
 
+@pytest.mark.parametrize(
+    ("cvat", "where", "words"),
+    [
+        ("{honeypots: {}}", "cvat.honeypots", "set cvat.job_size"),
+        ("{job_size: 9, honeypots: {}, ground_truth: {}}", "cvat.honeypots", "together with cvat.ground_truth"),
+        ("{job_size: 9, honeypots: {per_job: 10}}", "cvat.honeypots.per_job", "more than the job_size of 9"),
+        ("{job_size: 9, honeypots: {pool_share: 0.01, per_job: 3}}", "cvat.honeypots.per_job", "pool of a batch, 2 of"),
+        ("{job_size: 9, honeypots: {pool_share: 1}}", "cvat.honeypots.pool_share", "less than 1"),
+    ],
+)
+def test_honeypots_that_cannot_be_hidden_are_refused(cvat, where, words):
+    with pytest.raises(SurveyError) as caught:
+        parse_survey(f"name: reef\nphotos: {{folder: x}}\ncvat: {cvat}\n", "reef.yaml")
+    assert where in str(caught.value)
+    assert words in str(caught.value)
+    parse_survey("name: reef\nphotos: {folder: x}\ncvat: {job_size: 9, honeypots: {}}\n", "reef.yaml")
+
+
 def test_settings_without_effect_in_the_workflow_are_refused():
     assert (
         "lattice: has no effect in workflow two_stage"

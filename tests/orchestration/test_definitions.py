@@ -25,6 +25,9 @@ KEYS = {
     "quality/report",
     "cover/quadrats",
     "datasets/release",
+    "models/candidate",
+    "models/evaluation",
+    "models/champion",
     "analytics/images",
     "analytics/cover",
     "analytics/reviews",
@@ -63,17 +66,23 @@ def test_everything_from_raw_to_cover_shares_the_batch_partitions(defs):
     for spec in specs(defs):
         partitions = spec.partitions_def
         group = spec.key.path[0]
-        expected = {"datasets": "release", "analytics": None}.get(group, "batch")
+        expected = {"datasets": "release", "models": "release", "analytics": None}.get(group, "batch")
         assert (partitions.name if partitions else None) == expected, spec.key
 
 
 def test_assets_that_talk_to_cvat_clickhouse_or_the_gpu_are_in_a_pool(defs):
     pools = {spec.key.to_user_string(): None for spec in specs(defs)}
     for asset in defs.assets:
-        pools[asset.key.to_user_string()] = asset.op.pool
+        pools[asset.key.to_user_string()] = asset.op.pool if isinstance(asset.node_def, dg.OpDefinition) else None
     for gate in ("corners", "lattice", "corals"):
         assert pools[f"{gate}/review"] == pools[f"{gate}/reviewed"] == "cvat_api"
-    assert pools["corals/proposed"] == "gpu"
+    assert pools["models/candidate"] == pools["models/evaluation"] == "gpu"
+    [corals] = [asset for asset in defs.assets if asset.key.to_user_string() == "corals/proposed"]
+    assert {op.name: op.pool for op in corals.node_def.iterate_op_defs()} == {
+        "corals_proposed_shares": None,
+        "corals_proposed_share": "gpu",
+        "corals_proposed_commit": "gpu",
+    }
     assert pools["analytics/images"] == "clickhouse"
 
 
@@ -98,6 +107,7 @@ def test_jobs_sensors_and_schedules_are_there_and_running(defs):
         "after_lattice",
         "after_corals",
         "make_release",
+        "retrain",
         "reconcile_reviews",
         "refresh_analytics",
     }

@@ -48,6 +48,14 @@ def test_a_missing_object_is_named_in_the_error(store):
         store.get("nothing/here.bin")
 
 
+def test_a_deleted_object_is_gone_and_deleting_it_again_is_no_error(store):
+    store.put("parts/a.bin", b"1")
+    for _ in range(2):
+        store.delete("parts/a.bin")
+    assert not store.exists("parts/a.bin")
+    assert list(store.keys("parts/")) == []
+
+
 def test_put_if_absent_never_overwrites(store):
     assert store.put_if_absent("once", b"first")
     assert not store.put_if_absent("once", b"second")

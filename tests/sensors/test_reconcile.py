@@ -1,12 +1,19 @@
 """Reconciliation against a CVAT sandbox whose webhooks do not arrive."""
 
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import Thread
+
 import pytest
+import uvicorn
 
 from resources.cvat import CvatClient, CvatUnavailable
 from resources.cvat.declared import Declared, DeclaredProject, differences
 from resources.inbox import Delivery, Inbox
+from sensors.receiver.app import ReceiverSettings, create_app
 from sensors.reconcile import reconcile
 from tests.contract.server import ADMIN, PASSWORD, SandboxProcess, free_port, wait_until
+from tests.resources.inbox_history import collected_before, work_of
 from tests.resources.test_cvat import LABELS, nothing, pictures
 
 EVENTS = ("create:job", "update:job", "update:task", "delete:task")
@@ -35,8 +42,12 @@ class House:
     def work(self, job, state):
         self.cvat.session.request("PATCH", f"/api/jobs/{job}", {"state": state})
 
-    def reconcile(self):
-        return reconcile(self.cvat, self.inbox, self.receiver)
+    def lose_events(self):
+        """From now on no event is queued; those of before may still be on their way."""
+        self.cvat.session.request("POST", "/sandbox/faults", {"drop": 1.0})
+
+    def reconcile(self, grace_s=0.0):
+        return reconcile(self.cvat, self.inbox, self.receiver, timedelta(seconds=grace_s))
 
     def collect(self):
         """What the sensor and its runs do."""
@@ -46,13 +57,13 @@ class House:
             self.inbox.mark_done(review.batch, review.gate, review.last_id, "run")
         return [review.batch for review in due]
 
-    def sent(self):
-        """Wait until CVAT has tried to tell that a job is completed: its worker is a little later than the change."""
+    def sent(self, state="completed"):
+        """Wait until CVAT has tried to tell that a job is in a state: its worker is a little later than the change."""
 
         def told():
             [webhook] = self.cvat.webhooks(self.receiver)
             jobs = [d["request"].get("job") or {} for d in self.cvat.deliveries(webhook["id"], 0)]
-            return any(job.get("state") == "completed" for job in jobs)
+            return any(job.get("state") == state for job in jobs)
 
         wait_until(told, what="CVAT has not tried to deliver")
 
@@ -80,8 +91,8 @@ def test_what_was_sent_while_the_receiver_was_down_is_found_in_cvats_deliveries(
 
 
 def test_what_was_never_queued_is_found_in_the_jobs(house):
+    house.lose_events()
     job = house.task("reef.0001")
-    house.cvat.session.request("POST", "/sandbox/faults", {"drop": 1.0})
     house.work(job, "completed")
     found = house.reconcile()
     assert found.healed == 1
@@ -90,8 +101,8 @@ def test_what_was_never_queued_is_found_in_the_jobs(house):
 
 
 def test_a_job_reopened_long_after_its_collection_is_seen(house):
+    house.lose_events()
     job = house.task("reef.0001")
-    house.cvat.session.request("POST", "/sandbox/faults", {"drop": 1.0})
     house.work(job, "completed")
     house.reconcile()
     assert house.collect() == ["reef.0001"]
@@ -105,8 +116,8 @@ def test_a_job_reopened_long_after_its_collection_is_seen(house):
 
 
 def test_a_deleted_task_is_named_and_the_others_are_healed(house):
+    house.lose_events()
     first, second = house.task("reef.0001"), house.task("reef.0002")
-    house.cvat.session.request("POST", "/sandbox/faults", {"drop": 1.0})
     house.work(second, "completed")
     house.cvat.delete_task(house.cvat.session.request("GET", f"/api/jobs/{first}")["task_id"])
     found = house.reconcile()
@@ -123,6 +134,75 @@ def test_deliveries_that_arrived_are_not_counted_as_lost(house):
     for delivery in house.cvat.deliveries(webhook["id"], 0):
         house.inbox.insert(Delivery(delivery["event"], delivery["request"]))
     assert house.reconcile().lost == 0
+
+
+@contextmanager
+def listening(house):
+    """A receiver at the address that CVAT knows, with the inbox of the house."""
+    secrets = ReceiverSettings(("a secret of the test",))
+    port = int(house.receiver.rpartition(":")[2])
+    server = uvicorn.Server(uvicorn.Config(create_app(house.inbox, secrets), port=port, log_level="error"))
+    thread = Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_until(lambda: server.started)
+    yield
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.mark.parametrize("house", ["2026"], indirect=True)
+def test_an_event_on_its_way_is_not_lost_and_acts_once_when_it_comes(house):
+    job = house.task("reef.0001")
+    house.work(job, "in progress")
+    house.sent("in progress")
+    house.reconcile()  # what was sent before anybody listened
+    house.cvat.session.request("POST", "/sandbox/faults", {"delay_s": 4})
+    with listening(house):
+        house.work(job, "completed")
+        assert house.reconcile(grace_s=30).lost == 0
+        assert house.collect() == [], "the event has come, though it is delayed"
+        collected = wait_until(house.collect, what="the event has not come")
+    assert collected == ["reef.0001"]
+    assert house.reconcile().lost == 0
+    assert house.collect() == []
+
+
+@pytest.mark.parametrize("house", ["2.54"], indirect=True)
+def test_a_lost_event_is_healed_once_it_can_be_no_more_on_its_way(house):
+    house.lose_events()
+    job = house.task("reef.0001")
+    house.work(job, "completed")
+    assert house.reconcile(grace_s=30).lost == 0
+    assert house.collect() == []
+    found = wait_until(lambda: house.reconcile(grace_s=0.5).healed, what="it is never healed")
+    assert (found, house.collect()) == (1, ["reef.0001"])
+
+
+@pytest.mark.parametrize("house", ["2.54"], indirect=True)
+def test_a_delivery_too_young_to_be_judged_is_read_the_next_time(house):
+    job = house.task("reef.0001")
+    house.work(job, "completed")
+    house.sent()
+    assert (house.reconcile(grace_s=30).deliveries, house.collect()) == (0, [])
+    assert house.reconcile().undelivered > 0
+    assert house.collect() == ["reef.0001"]
+
+
+@pytest.mark.parametrize("house", ["2.54"], indirect=True)
+def test_collected_reviews_cost_a_reconciliation_nothing(house):
+    house.lose_events()
+    open_job = house.task("reef.9999")
+    house.reconcile()
+    calls = house.cvat.calls
+    first = work_of(house.inbox, house.reconcile)
+    asked = house.cvat.calls - calls
+    collected_before(house.inbox, 3000)
+    second = work_of(house.inbox, house.reconcile)
+    assert house.cvat.calls - calls == 2 * asked
+    assert second < 1.5 * first
+    house.work(open_job, "completed")
+    house.reconcile()
+    assert house.collect() == ["reef.9999"]
 
 
 def test_from_a_cvat_that_does_not_answer_nothing_is_concluded(house, monkeypatch):

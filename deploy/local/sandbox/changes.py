@@ -6,14 +6,14 @@ tell nothing; changing a job's state fires one ``update:job``; a change of the t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deploy.local.sandbox.events import keep_shapes
 from deploy.local.sandbox.projects import ProjectChanges
-from deploy.local.sandbox.shapes import save_annotations
+from deploy.local.sandbox.shapes import drop_frames, save_annotations
 from deploy.local.sandbox.store import Document, now
-from deploy.local.sandbox.validation import chosen_at_creation
+from deploy.local.sandbox.validation import PoolLayout, chosen_at_creation, pool_layout
 from deploy.local.sandbox.views import Views, task_status
 
 CHUNK = 72
@@ -65,27 +65,36 @@ class Changes(ProjectChanges):
         Raises:
             ValueError: ``validation_params`` cannot be fulfilled.
         """
+        validation = spec.get("validation_params")
+        pool: PoolLayout | None = None
+        if validation and validation["mode"] == "gt_pool":
+            sorting = spec.get("sorting_method") or "lexicographical"
+            pool = pool_layout(validation, [f["name"] for f in frames], task["segment_size"], sorting)
+            frames = [frames[place] for place in pool.order]
         task["image_quality"] = int(spec.get("image_quality") or 70)
         self._update_task(task, counted=True)
         self.store.put("task", task | {"frames": frames, "size": len(frames), "data_chunk_size": CHUNK})
         task = self.store.get("task", task["id"]) or {}
         size = min(task["segment_size"] or len(frames), len(frames))
-        jobs = [
-            self._new_job(task, "annotation", range(start, min(start + size, len(frames))))
-            for start in range(0, len(frames), size)
-        ]
+        plain = [range(start, min(start + size, len(frames))) for start in range(0, len(frames), size)]
+        jobs = [self._new_job(task, "annotation", span) for span in (pool.jobs if pool else plain)]
         for job in jobs:
             self.fire(task["project_id"], "create:job", "job", self.views.job(job, created=True), by_worker=True)
-        validation = spec.get("validation_params")
-        if validation:
+        if pool:
+            traps = {str(frame): real for frame, real in pool.honeypots.items()}
+            laid: Document = {"honeypots": traps, "honeypots_per_job": pool.per_job, "pool_frames": [*pool.pool]}
+            self._update_task(task, by_worker=True, validation_mode="gt_pool", disabled_frames=[], **laid)
+            self.create_ground_truth(task, None, pool.pool)
+            size = 0  # jobs of a layout of their own
+        elif validation:
             self._update_task(task, by_worker=True, validation_mode=validation["mode"])
             self.create_ground_truth(task, chosen_at_creation(validation, [f["name"] for f in frames], jobs))
         self._update_task(task, by_worker=True, mode="annotation", overlap=0, segment_size=size)
         self._update_task(task, by_worker=True)
 
-    def create_ground_truth(self, task: Document, frames: list[int]) -> Document:
-        """A ground-truth job; it counts among the task's jobs."""
-        job = self._new_job(task, "ground_truth", range(task["size"]), frames)
+    def create_ground_truth(self, task: Document, frames: list[int] | None, span: range | None = None) -> Document:
+        """A ground-truth job, of some frames or of a span; it counts among the task's jobs."""
+        job = self._new_job(task, "ground_truth", span or range(task["size"]), frames)
         self.fire(task["project_id"], "create:job", "job", self.views.job(job))
         return job
 
@@ -173,6 +182,22 @@ class Changes(ProjectChanges):
     def patch_meta(self, task: Document, deleted: list[int]) -> None:
         """Mark frames as deleted."""
         self._update_task(task, deleted_frames=sorted(set(deleted)))
+
+    def disable_frames(self, task: Document, frames: list[int]) -> None:
+        """Leave frames out of the validation; what a ground-truth job calls deleted."""
+        self._update_task(task, disabled_frames=sorted(set(frames)))
+
+    def exchange_honeypots(self, task: Document, job: Document, real: Mapping[int, int]) -> None:
+        """Show other pool pictures at placeholders of a job; what was drawn there goes."""
+        frames = [*task["frames"]]
+        new = {frame: shown for frame, shown in real.items() if task["honeypots"][str(frame)] != shown}
+        for frame, shown in new.items():
+            frames[frame] = task["frames"][shown]
+        left = [frame for frame in task["deleted_frames"] if frame not in new]
+        drop_frames(self.store, job, new)
+        traps = {**task["honeypots"], **{str(frame): shown for frame, shown in new.items()}}
+        self.store.put("task", task | {"frames": frames, "honeypots": traps, "deleted_frames": left})
+        self._touch(job)
 
     def delete_job(self, job: Document) -> None:
         """Delete a job with its annotations."""

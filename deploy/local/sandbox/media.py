@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse
 from PIL import Image, ImageOps
 
 from deploy.local.sandbox.changes import CHUNK
+from deploy.local.sandbox.chunks import chunk_of
 from deploy.local.sandbox.http import Caller, Problem, Sandbox, VndJson, body_of
 from deploy.local.sandbox.sources import NotThere
 from deploy.local.sandbox.store import Document
@@ -56,8 +57,13 @@ def media_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
         caller = sandbox.caller(request)
         body = await body_of(request)
         task = _task_of(caller, collection, number)
+        deleted = body.get("deleted_frames") or []
         with store.transaction():
-            caller.changes.patch_meta(task, body.get("deleted_frames") or [])
+            if collection == "jobs" and caller.need("job", number)["type"] == "ground_truth":
+                caller.changes.disable_frames(task, deleted)
+            else:
+                _may_delete(task, deleted)
+                caller.changes.patch_meta(task, deleted)
         return VndJson(_meta(caller, collection, number))
 
     @api.head("/tasks/{number}/data/{upload_id}")
@@ -91,13 +97,16 @@ def media_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
 
     @api.get("/{collection}/{number}/data")
     def frame(collection: str, number: int, request: Request) -> Response:
-        """One picture: as uploaded, or (``quality=compressed``) as the JPEG that CVAT's pages show."""
+        """One picture, as uploaded or (``quality=compressed``) as the JPEG of CVAT's pages; or a zip of pictures."""
         caller = sandbox.caller(request)
         task = _task_of(caller, collection, number)
         query = request.query_params
-        if query.get("type") != "frame" or not query.get("number", "").isdigit():
-            raise Problem(400, {"detail": "the sandbox serves type=frame&number=N only"})
+        kind = query.get("type")
+        if kind not in ("frame", "chunk") or not query.get("number", "").isdigit():
+            raise Problem(400, {"detail": "the sandbox serves type=frame&number=N and type=chunk&number=N only"})
         index = int(query["number"])
+        if kind == "chunk":
+            return _chunk(sandbox, task, index, query.get("quality", ""), collection)
         if index >= len(task["frames"]):
             raise Problem(404, {"detail": f"the task has no frame {index}"})
         path = picture_path(sandbox, task, index)
@@ -115,6 +124,15 @@ def media_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
         return _jpeg(picture_path(sandbox, task, 0), 75, PREVIEW_PX)
 
     return api
+
+
+def _chunk(sandbox: Sandbox, task: Document, index: int, quality: str, collection: str) -> Response:
+    if collection != "tasks" or quality == "compressed":
+        raise Problem(400, {"detail": "the sandbox serves chunks of tasks in their original quality only"})
+    inside = range(len(task["frames"]))[index * CHUNK : (index + 1) * CHUNK]
+    if not inside:
+        raise Problem(404, {"detail": f"the task has no chunk {index}"})
+    return chunk_of([picture_path(sandbox, task, number) for number in inside])
 
 
 def picture_path(sandbox: Sandbox, task: Document, index: int) -> Path:
@@ -147,12 +165,22 @@ def _task_of(caller: Caller, collection: str, number: int) -> Document:
     return task
 
 
+def _may_delete(task: Document, deleted: list[int]) -> None:
+    """Pool frames of a task with honeypots are only deleted in its ground-truth job."""
+    pool = set(task.get("pool_frames") or [])
+    if pool & set(deleted) - set(task["deleted_frames"]):
+        raise Problem(400, ["GT frames can only be deleted and restored via the GT job's data/meta endpoint"])
+
+
 def _meta(caller: Caller, collection: str, number: int) -> dict[str, Any]:
     task = _task_of(caller, collection, number)
     start, stop, chosen = 0, len(task["frames"]) - 1, None
+    deleted = set(task["deleted_frames"])
     if collection == "jobs":
         job = caller.need("job", number)
         start, stop, chosen = job["start_frame"], job["stop_frame"], job.get("frames")
+        if job["type"] == "ground_truth":
+            deleted |= set(task.get("disabled_frames") or [])
     frames = []
     for index, frame in enumerate(task["frames"][start : stop + 1], start):
         # CVAT does not tell the names of frames that are not in a ground-truth job.
@@ -169,7 +197,7 @@ def _meta(caller: Caller, collection: str, number: int) -> dict[str, Any]:
         "stop_frame": stop,
         "frame_filter": "",
         "frames": frames,
-        "deleted_frames": [f for f in task["deleted_frames"] if start <= f <= stop],
+        "deleted_frames": sorted(f for f in deleted if start <= f <= stop and (chosen is None or f in chosen)),
         "included_frames": chosen,
         **source,
     }

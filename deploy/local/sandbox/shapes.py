@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from deploy.local.sandbox.store import Document, Store
 
@@ -66,6 +66,45 @@ def drop_label(store: Store, jobs: Sequence[Document], label_id: int) -> None:
         if kept is not None:
             left = {kind: [x for x in kept[kind] if x["label_id"] != label_id] for kind in ("shapes", "tags")}
             store.put("annotations", {**kept, **left})
+
+
+def drop_frames(store: Store, job: Document, frames: Collection[int]) -> None:
+    """Delete what was drawn on frames of a job."""
+    kept = store.get("annotations", job["id"])
+    if kept is not None:
+        left = {kind: [x for x in kept[kind] if x["frame"] not in frames] for kind in ("shapes", "tags")}
+        store.put("annotations", {**kept, **left})
+
+
+def with_copies(given: Document, truth: Document, honeypots: Mapping[int, int], action: str) -> Document:
+    """Annotations of a whole task with honeypots, as CVAT takes them: placeholders get what their pool frame gets.
+
+    Args:
+        given: ``shapes`` and ``tags``.
+        truth: the ground-truth job.
+        honeypots: placeholder -> pool frame.
+        action: ``replace``, ``create``, ``update`` or ``delete``.
+
+    Raises:
+        ValueError: pool frames are changed otherwise than as a whole.
+    """
+    if given.get("tracks"):
+        raise ValueError("Tracks are not supported when task validation mode is gt_pool")
+    drawn = {kind: [x for x in given.get(kind) or [] if has_frame(truth, x["frame"])] for kind in ("shapes", "tags")}
+    if action != "replace" and not any(drawn.values()):
+        return given
+    if action in ("update", "delete"):
+        raise ValueError("Annotations on validation frames can only be edited via task import or the GT job")
+    whole = {}
+    for kind, mine in drawn.items():
+        copies = [
+            {**{k: v for k, v in x.items() if k != "id"}, "frame": frame}
+            for frame, real in honeypots.items()
+            for x in mine
+            if x["frame"] == real
+        ]
+        whole[kind] = [x for x in given.get(kind) or [] if x["frame"] not in honeypots] + copies
+    return {**given, **whole}
 
 
 def _default_attributes(store: Store) -> dict[int, list[Document]]:

@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from deploy.local.sandbox.http import Caller, Problem, Sandbox, VndJson, body_of
 from deploy.local.sandbox.sources import NotThere
 from deploy.local.sandbox.store import Document, now
+from deploy.local.sandbox.validation import check_creation
 
 TUS = {"Tus-Resumable": "1.0.0"}
 
@@ -85,6 +86,11 @@ async def point_to_files(sandbox: Sandbox, caller: Caller, task: Document, reque
 
 
 def _make(sandbox: Sandbox, caller: Caller, task: Document, names: list[str], body: Document) -> VndJson:
+    if body.get("validation_params"):
+        try:
+            check_creation(body["validation_params"])
+        except ValueError as error:
+            raise Problem(400, {"validation_params": [str(error)]}) from error
     try:
         frames = [_frame(sandbox.sources.path(task, name), name) for name in names]
     except (NotThere, OSError, UnidentifiedImageError) as error:

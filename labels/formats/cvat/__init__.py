@@ -7,11 +7,12 @@ pixel is added by :func:`to_cvat` and taken off by :func:`from_cvat`, so nothing
 from labels.formats.cvat.answer import AnsweredJob, AnsweredTask, JobAnswer, TaskAnswer
 from labels.formats.cvat.geometry import HALF_PIXEL, cut_holes
 from labels.formats.cvat.guide import coral_guide, corner_guide, lattice_guide
-from labels.formats.cvat.read import UNPLACED, from_cvat
+from labels.formats.cvat.read import ANNOTATION, UNPLACED, from_cvat
 from labels.formats.cvat.specs import corner_label_spec, lattice_label_spec, taxonomy_label_specs
 from labels.formats.cvat.write import CvatFormatError, cvat_points, to_cvat
 
 __all__ = [
+    "ANNOTATION",
     "HALF_PIXEL",
     "UNPLACED",
     "AnsweredJob",

@@ -19,6 +19,9 @@ from labels.schema import OUTSIDE, Kind, Shape, Source
 
 _UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, ShapelyError)
 
+ANNOTATION = frozenset({"annotation", ""})
+"""Types of the jobs that people annotate in."""
+
 UNPLACED = ""
 """Key of the defects that belong to no picture (shapes on frames that are not of this batch)."""
 
@@ -33,18 +36,23 @@ class _Drawn:
 
 
 def from_cvat(
-    task: AnsweredTask, frame_to_image: Mapping[int, str], pushed: Sequence[Shape]
+    task: AnsweredTask,
+    frame_to_image: Mapping[int, str],
+    pushed: Sequence[Shape],
+    *,
+    types: Collection[str] = ANNOTATION,
 ) -> tuple[list[Shape], dict[str, list[str]]]:
     """Label rows of a reviewed task, and what is wrong with which picture.
 
     A row is ``model`` when the person left the pre-label as it was (it comes back exactly as pushed), ``edited`` when
-    it was changed (it keeps its id, score and model), ``human`` when it was drawn anew. Ground-truth jobs and replicas
-    of consensus jobs are left out, and so is what lies on frames that people have removed.
+    it was changed (it keeps its id, score and model), ``human`` when it was drawn anew. What lies on frames that people
+    have removed is left out.
 
     Args:
         task: what CVAT has now.
         frame_to_image: ``frame number -> image_id``.
         pushed: the pre-labels, as given to :func:`to_cvat`.
+        types: which jobs are read; ground-truth jobs and replicas of consensus jobs only when they are named.
 
     Returns:
         The rows, sorted by picture; and ``image_id -> defects``, with :data:`UNPLACED` for those of no picture.
@@ -53,7 +61,7 @@ def from_cvat(
     defects: dict[str, list[str]] = defaultdict(list)
     drawn: dict[str, list[_Drawn]] = defaultdict(list)
     for job in task.jobs:
-        if job.type not in {"annotation", ""}:
+        if job.type not in types:
             continue
         for image_id, entry in _read_job(task.task_id, job, labels, frame_to_image, task.deleted_frames):
             if isinstance(entry, str):

@@ -15,6 +15,7 @@ from deploy.local.sandbox.api.marks import marks_routes
 from deploy.local.sandbox.api.organizations import organizations_routes
 from deploy.local.sandbox.api.quality import quality_routes
 from deploy.local.sandbox.api.trouble import trouble_routes
+from deploy.local.sandbox.api.validation import validation_routes
 from deploy.local.sandbox.api.webhooks import webhooks_routes
 from deploy.local.sandbox.api.work import work_routes
 from deploy.local.sandbox.http import Sandbox
@@ -29,6 +30,7 @@ PARTS = (
     clouds_routes,
     events_routes,
     work_routes,
+    validation_routes,
     marks_routes,
     exports_routes,
     webhooks_routes,

@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from deploy.local.sandbox.http import Problem, Sandbox, VndJson, body_of, paged, required
-from deploy.local.sandbox.shapes import has_frame
+from deploy.local.sandbox.shapes import has_frame, with_copies
 from deploy.local.sandbox.store import Document, now
+from deploy.local.sandbox.validation import honeypots_of
 
 COLLECTION = {"projects": "project", "tasks": "task", "jobs": "job"}
 
@@ -34,7 +35,7 @@ def marks_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
         body = await body_of(request)
         with store.transaction():
             jobs = _jobs_of(caller, collection, number)
-            saved = caller.changes.save_annotations(jobs, body, "replace")
+            saved = caller.changes.save_annotations(jobs, _taken(caller, collection, jobs, body, "replace"), "replace")
         return VndJson(saved)
 
     @api.patch("/{collection}/{number}/annotations")
@@ -45,9 +46,11 @@ def marks_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
         action = request.query_params.get("action")
         if action not in ("create", "update", "delete"):
             raise Problem(400, {"detail": "action must be create, update or delete"})
-        shapes, tags = body.get("shapes") or [], body.get("tags") or []
         with store.transaction():
-            jobs = [j for j in _jobs_of(caller, collection, number) if _touches(j, [*shapes, *tags])]
+            mine = _jobs_of(caller, collection, number)
+            body = _taken(caller, collection, mine, body, action)
+            shapes, tags = body.get("shapes") or [], body.get("tags") or []
+            jobs = [j for j in mine if _touches(j, [*shapes, *tags])]
             saved = caller.changes.save_annotations(jobs, body, action)
         return VndJson({k: saved[k] for k in ("version", "tags", "shapes", "tracks")})
 
@@ -127,7 +130,22 @@ def _jobs_of(caller: Any, collection: str, number: int) -> list[Document]:
         caller.allow(caller.rights.has_job(found))
         return [found]
     caller.allow(caller.rights.has_task(found))
-    return [j for j in caller.store.all("job", task_id=number) if j["type"] == "annotation"]
+    kinds = ["annotation", *(["ground_truth"] if found.get("validation_mode") == "gt_pool" else [])]
+    return [j for j in caller.store.all("job", task_id=number) if j["type"] in kinds]
+
+
+def _taken(caller: Any, collection: str, jobs: list[Document], body: Document, action: str) -> Document:
+    """What CVAT makes of annotations before it keeps them: in a task with honeypots, more or fewer."""
+    task = caller.need("task", jobs[0]["task_id"]) if jobs else {}
+    if task.get("validation_mode") != "gt_pool":
+        return body
+    try:
+        if collection == "jobs":
+            return with_copies(body, {"frames": []}, {}, action)
+        truth = next(job for job in jobs if job["type"] == "ground_truth")
+        return with_copies(body, truth, honeypots_of(task), action)
+    except ValueError as error:
+        raise Problem(400, [str(error)]) from error
 
 
 def _touches(job: Document, shapes: list[Document]) -> bool:

@@ -114,6 +114,8 @@ def work_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list 
         caller.allow(caller.rights.leads_job(found))
         if found["type"] != "ground_truth":
             raise Problem(400, ["Only ground truth jobs can be removed"])
+        if caller.need("task", found["task_id"]).get("validation_mode") == "gt_pool":
+            raise Problem(400, ['GT jobs cannot be removed when task validation mode is "gt_pool"'])
         with store.transaction():
             caller.changes.delete_job(found)
         return Response(status_code=204)

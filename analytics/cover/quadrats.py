@@ -7,7 +7,7 @@ Pixels that inpainting has invented are left out of numerator and denominator, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,11 +17,12 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from analytics.cover.uncertainty import corners_sd, inpainted_sd
+from analytics.geometry import outline_geometry
 from labels.schema import Kind, Shape
 
 RASTER_PX = 960
 """Side of the raster in which invented pixels are counted: about 1 mm of a 1 m quadrat."""
-RESAMPLES = 2000
 
 COVER_SCHEMA = pa.schema(
     [
@@ -38,20 +39,28 @@ COVER_SCHEMA = pa.schema(
         pa.field("mean_colony_cm2", pa.float64()),
         pa.field("inpainted_share", pa.float64(), nullable=False),
         pa.field("valid_cm2", pa.float64(), nullable=False),
+        pa.field("sd_labels", pa.float64(), nullable=False),
+        pa.field("sd_corners", pa.float64(), nullable=False),
+        pa.field("sd_inpainted", pa.float64(), nullable=False),
     ]
 )
+"""``sd_*``: standard deviations of ``share`` from three named sources; see ``analytics.cover.uncertainty``."""
 
-SUMMARY_SCHEMA = pa.schema(
+COLONY_SCHEMA = pa.schema(
     [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("shape_id", pa.string(), nullable=False),
         pa.field("taxon", pa.string(), nullable=False),
-        pa.field("site", pa.string()),
-        pa.field("year", pa.int32()),
-        pa.field("quadrats", pa.int32(), nullable=False),
-        pa.field("mean", pa.float64(), nullable=False),
-        pa.field("low", pa.float64(), nullable=False),
-        pa.field("high", pa.float64(), nullable=False),
+        pa.field("cm2", pa.float64(), nullable=False),
+        pa.field("diameter_cm", pa.float64(), nullable=False),
+        pa.field("cut_off", pa.bool_(), nullable=False),
     ]
 )
+"""Every colony with its size. ``diameter_cm``: of a circle of its area; ``cut_off``: it reaches the frame, so its true
+size is larger (leave such colonies out of size distributions)."""
+
+EDGE_PX = 2.0
+"""An outline that comes this near to the picture's edge reaches it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,8 @@ class Quadrat:
         width, height: of the clean picture in pixels.
         cm_per_px: scale of the clean picture.
         inpainted: ``(h, w)`` mask of invented pixels (not 0), of any size; ``None`` when there are none.
+        corner_sd_px: how far a corner of the frame may be off, standard deviation per axis in pixels of the clean
+            picture.
     """
 
     image_id: str
@@ -74,14 +85,18 @@ class Quadrat:
     year: int | None = None
     quadrat: str | None = None
     inpainted: NDArray[np.uint8] | None = None
+    corner_sd_px: float = 0.0
 
 
-def quadrat_cover(quadrat: Quadrat, shapes: Sequence[Shape], taxa: Sequence[str]) -> list[dict[str, object]]:
+def quadrat_cover(
+    quadrat: Quadrat, shapes: Sequence[Shape], taxa: Sequence[str], label_sd: Mapping[str, float] | None = None
+) -> list[dict[str, object]]:
     """One row of :data:`COVER_SCHEMA` per taxon, also for taxa that do not occur.
 
     Args:
         shapes: reviewed polygons in pixels of the clean picture.
         taxa: all taxa of the survey's taxonomy.
+        label_sd: by taxon, how far two people's shares of a picture lie from the truth; 0 where not known.
     """
     picture = shapely.box(-0.5, -0.5, quadrat.width - 0.5, quadrat.height - 0.5)
     invented = _Invented(quadrat)
@@ -92,12 +107,13 @@ def quadrat_cover(quadrat: Quadrat, shapes: Sequence[Shape], taxa: Sequence[str]
     for shape in shapes:
         if shape.kind != Kind.POLYGON or shape.label not in pixels:
             continue
-        outline = _polygon(shape)
+        outline = outline_geometry(shape)
         ground = outline.intersection(picture).difference(taken)
         taken = taken.union(outline)
         pixels[shape.label] += max(ground.area - invented.within(ground), 0.0)
         sizes[shape.label].append(ground.area * px_cm2)
     total = picture.area - invented.area
+    wobble = corners_sd(shapes, taxa, quadrat.width, quadrat.height, quadrat.corner_sd_px)
     common = {
         "image_id": quadrat.image_id,
         "batch": quadrat.batch,
@@ -116,38 +132,37 @@ def quadrat_cover(quadrat: Quadrat, shapes: Sequence[Shape], taxa: Sequence[str]
             "cm2": pixels[taxon] * px_cm2,
             "colonies": len(sizes[taxon]),
             "mean_colony_cm2": float(np.mean(sizes[taxon])) if sizes[taxon] else None,
+            "sd_labels": (label_sd or {}).get(taxon, 0.0),
+            "sd_corners": wobble.get(taxon, 0.0),
+            "sd_inpainted": inpainted_sd(pixels[taxon] / total if total else 0.0, invented.area / picture.area),
         }
         for taxon in taxa
     ]
 
 
-def summarise(cover: pa.Table, seed: int = 1) -> pa.Table:
-    """Mean cover per taxon, site and year with a 95 % interval, by bootstrap over quadrats (percentile method).
-
-    With one quadrat the interval is that quadrat's value: it says nothing about the site, and ``quadrats`` shows it.
-    """
-    groups: dict[tuple[str, str | None, int | None], list[float]] = {}
-    for row in cover.select(["taxon", "site", "year", "share"]).to_pylist():
-        groups.setdefault((row["taxon"], row["site"], row["year"]), []).append(row["share"])
-    rng = np.random.default_rng(seed)
-    rows = []
-    for taxon, site, year in sorted(groups, key=lambda k: (k[0], k[1] or "", k[2] or 0)):
-        shares = np.array(groups[taxon, site, year])
-        means = shares[rng.integers(0, len(shares), (RESAMPLES, len(shares)))].mean(axis=1)
-        low, high = np.percentile(means, [2.5, 97.5])
-        mean = float(shares.mean())
+def colonies(quadrat: Quadrat, shapes: Sequence[Shape]) -> list[dict[str, object]]:
+    """One row of :data:`COLONY_SCHEMA` per outline that has ground in the picture."""
+    picture = shapely.box(-0.5, -0.5, quadrat.width - 0.5, quadrat.height - 0.5)
+    inner = picture.buffer(-EDGE_PX)
+    rows: list[dict[str, object]] = []
+    for shape in shapes:
+        outline = outline_geometry(shape) if shape.kind == Kind.POLYGON else None
+        ground = outline.intersection(picture) if outline is not None else None
+        if outline is None or ground is None or ground.area <= 0:
+            continue
+        area = float(ground.area) * quadrat.cm_per_px**2
+        diameter = 2 * float(np.sqrt(area / np.pi))
         rows.append(
             {
-                "taxon": taxon,
-                "site": site,
-                "year": year,
-                "quadrats": len(shares),
-                "mean": mean,
-                "low": float(min(low, mean)),
-                "high": float(max(high, mean)),
+                "image_id": quadrat.image_id,
+                "shape_id": shape.shape_id,
+                "taxon": shape.label,
+                "cm2": area,
+                "diameter_cm": diameter,
+                "cut_off": not inner.contains(outline),
             }
         )
-    return pa.Table.from_pylist(rows, schema=SUMMARY_SCHEMA)
+    return rows
 
 
 class _Invented:
@@ -172,10 +187,3 @@ class _Invented:
         near = (self._xs >= x0) & (self._xs <= x1) & (self._ys >= y0) & (self._ys <= y1)
         shapely.prepare(ground)
         return float(shapely.contains_xy(ground, self._xs[near], self._ys[near]).sum()) * self._cell
-
-
-def _polygon(shape: Shape) -> BaseGeometry:
-    holes = [list(zip(hole[::2], hole[1::2], strict=True)) for hole in shape.holes]
-    polygon = shapely.Polygon(shape.xy(), holes)
-    # Outlines drawn by hand may cross themselves.
-    return polygon if polygon.is_valid else shapely.make_valid(polygon)

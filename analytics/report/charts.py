@@ -1,0 +1,66 @@
+"""Charts of reports, as PNG bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+INK, GRID, ACCENT = "#22303a", "#e3e8ea", "#0b7285"
+CHANGE_COLORS = {
+    "unchanged": "#9fb3b8",
+    "reshaped": "#4dabf7",
+    "relabelled": "#f59f00",
+    "added": "#37b24d",
+    "deleted": "#e03131",
+}
+
+
+def overlap_curve(ious: Sequence[float]) -> bytes:
+    """Share of pairs whose IoU reaches each value: how close proposals came to what people made of them."""
+    figure, axes = _figure(5.2, 3.0)
+    values = np.sort(np.asarray(ious, float))
+    at = np.linspace(0, 1, 201)
+    share = 1 - np.searchsorted(values, at, side="left") / max(1, len(values))
+    axes.plot(at, share * 100, color=ACCENT, linewidth=2)
+    axes.fill_between(at, 0, share * 100, color=ACCENT, alpha=0.12)
+    axes.set(xlabel="IoU of at least", ylabel="share of pairs (%)", xlim=(0, 1), ylim=(0, 102))
+    return _png(figure)
+
+
+def change_bars(changes: Mapping[str, Mapping[str, int]]) -> bytes:
+    """What became of the proposals, a bar per label.
+
+    Args:
+        changes: label -> what -> count.
+    """
+    labels = sorted(changes, key=lambda label: sum(changes[label].values()))
+    figure, axes = _figure(5.2, max(1.6, 0.36 * len(labels) + 1.1))
+    left = np.zeros(len(labels))
+    for what, color in CHANGE_COLORS.items():
+        counts = np.array([changes[label].get(what, 0) for label in labels], float)
+        axes.barh(labels, counts, left=left, color=color, label=what, height=0.7)
+        left += counts
+    axes.set_xlabel("colonies")
+    figure.legend(loc="outside upper center", ncols=5, frameon=False, fontsize=8, handlelength=1)
+    return _png(figure)
+
+
+def _figure(width: float, height: float):  # type: ignore[no-untyped-def]  # noqa: ANN202 - matplotlib's own types
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK, labelsize=8)
+    axes.grid(color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
