@@ -98,7 +98,7 @@ class Models(_Part):
 
     corners: Text = Field(
         "auto",
-        description="Finder of the frame's corners: 'auto' = the registry's newest model for it, or geometry alone "
+        description="Finder of the frame's corners: 'auto' = the registry's model for it, or geometry alone "
         "when there is none; 'opencv' = geometry alone; or a model's 'name' or 'name@version'.",
     )
     lattice: Text = Field(

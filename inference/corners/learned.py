@@ -83,7 +83,7 @@ def open_corner_finder(models: ModelRegistry, choice: str = "auto", threads: int
 
     Args:
         models: the registry.
-        choice: ``auto`` (the registry's newest model for the task, or geometry alone when it has none), ``opencv``
+        choice: ``auto`` (the registry's model for the task, or geometry alone when it has none), ``opencv``
             (geometry alone), or a model's ``name`` or ``name@version``.
         threads: CPU threads of the network; 0 = all cores.
 

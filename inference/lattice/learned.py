@@ -122,7 +122,7 @@ def open_lattice_finder(
     Args:
         models: the registry.
         topology: which strings to look for.
-        choice: ``auto`` (the registry's newest model for the task, or geometry alone when it has none), ``opencv``
+        choice: ``auto`` (the registry's model for the task, or geometry alone when it has none), ``opencv``
             (geometry alone), or a model's ``name`` or ``name@version``.
         string_width_px: width of the strings in rectified pixels if the survey states it.
         threads: CPU threads of the network; 0 = all cores.

@@ -113,7 +113,7 @@ def test_a_batch_below_its_thresholds_is_released_only_with_a_reason_that_is_kep
     strict = "quality:\n  forbidden: [tiny, sliver, overlap]\n"
     survey, tables, inbox = begin(tmp_path, photos / "clean", "one_stage", strict)
     for stage in (corners, lattice):
-        stage.propose(tables, survey, BATCH)
+        stage.propose(tables, survey, BATCH, ModelRegistry())
         pass_gate(stage.GATE, survey, tables, inbox)
         rectified.straighten(tables, survey, BATCH)
     clean.clean(tables, survey, BATCH)
