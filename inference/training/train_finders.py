@@ -1,9 +1,9 @@
 """Train the shipped finders of corners and crossings on generated scenes, and write them as ONNX with their cards.
 
-    python -m inference.training.train_finders corners --steps 1100
-    python -m inference.training.train_finders crossings --steps 1100
+    python -m inference.training.train_finders corners --steps 1500
+    python -m inference.training.train_finders crossings --steps 1500
 
-Small U-Nets (0.6 and 0.2 million parameters) on 2 processors. Needs torch and onnx: ``pip install 'reefline[train]'``.
+Small U-Nets (0.6 and 0.2 million parameters) on one processor. Needs torch and onnx: ``pip install 'reefline[train]'``.
 What the whole finders then reach is measured by ``calibrate_finders`` and ``bench/bench_seeing.py``.
 """
 
@@ -202,14 +202,16 @@ def main() -> None:
     parser.add_argument("--bottoms", type=int, default=90)
     parser.add_argument("--first-seed", type=int, default=510_000, help="scenes are painted from this seed up")
     parser.add_argument("--samples", type=int, default=2400, help="drawn from scenes and bottoms before training")
-    parser.add_argument("--steps", type=int, default=1100)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--version", default="1")
     parser.add_argument("--start", type=Path, help="weights (.pt) to go on from")
     parser.add_argument("--cache", type=Path, default=Path("build/finder-scenes"), help="painted scenes are kept here")
     parser.add_argument("--out", type=Path, default=Path("inference/models"))
     options = parser.parse_args()
-    torch.set_num_threads(2)
+    # On a busy machine two threads wait for each other longer than they work.
+    torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
     cv2.setNumThreads(1)
     recipe = RECIPES[options.what]
@@ -240,7 +242,7 @@ def main() -> None:
             "input_px": recipe.input_px,
             "licence": "MIT",
             "trained_on": f"{options.scenes} generated scenes, seeds from {options.first_seed}, and strings and frames "
-            f"drawn on {options.bottoms} bottoms, {options.steps} steps in {minutes:.0f} minutes on 2 CPU cores",
+            f"drawn on {options.bottoms} bottoms, {options.steps} steps in {minutes:.0f} minutes on one CPU core",
             "metrics": figures,
         },
         options.out,
