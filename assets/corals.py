@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,11 +16,12 @@ from assets.clean import STAGE as CLEAN
 from assets.common.asked import with_asked_model
 from assets.common.gate import GateSpec
 from assets.common.gate_assets import gate_assets, gate_checks
+from assets.common.imported import imports_digest, proposed_by_import
 from assets.common.metadata import stage_result
 from assets.common.names import POOL_GPU, TEAM_VISION, Gate
 from assets.common.seeing import with_task
 from assets.common.sharded import Tools, sharded_asset
-from assets.common.stage import Done, Share, StageResult, Work, run_stage_together
+from assets.common.stage import Done, Made, Share, StageResult, Work, one_by_one, run_stage_together
 from inference.engines import EngineError
 from inference.registry import ModelError, ModelRegistry, class_map
 from inference.segmentation import Instance, Options, Segmenter
@@ -29,6 +30,7 @@ from labels.manifest import ManifestRow
 from labels.schema import Kind, Shape
 from labels.survey import SurveyConfig
 from labels.taxonomy import load_taxonomy
+from resources.imports import OUTLINES, imported
 from resources.tables import BatchTables
 
 STAGE = "corals/proposed"
@@ -60,7 +62,7 @@ def propose(
     shared: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> StageResult:
-    """Outline corals in every clean picture, or in a worker's share of them.
+    """Outline corals in every clean picture, or in a worker's share of them; imported labels are proposed as they are.
 
     Raises:
         dg.Failure: the model cannot be opened, or its labels do not fit the survey's taxonomy.
@@ -71,12 +73,23 @@ def propose(
         return _done(work, instances, task.reference)
 
     works = [Work(row, asdict(task.options)) for row in tables.manifest(CLEAN, batch) if row.usable]
+    known = imported(tables.store, survey.name, OUTLINES, {work.image_id for work in works})
+    for work in works:
+        if work.image_id in known:
+            work.params["imported"] = imports_digest(known[work.image_id][1])
+    by_model = with_task(tables, task, then, workers=threads, progress=progress)
+    by_import = one_by_one(lambda work: proposed_by_import(work.source, known[work.image_id][1]))
+
+    def many(some: Sequence[Work]) -> Iterator[Made]:
+        yield from by_import([work for work in some if work.image_id in known])
+        yield from by_model([work for work in some if work.image_id not in known])
+
     return run_stage_together(
         tables,
         STAGE,
         batch,
         works,
-        with_task(tables, task, then, workers=threads, progress=progress),
+        many,
         code_version=CODE_VERSION,
         model=task.reference,
         labels=True,

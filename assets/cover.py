@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analytics.contact_sheet import markdown_image
 from analytics.cover import COLONY_SCHEMA, COVER_SCHEMA, Quadrat, colonies, quadrat_cover
-from analytics.cover.points import DESIGNS, POINT_SCHEMA, layout, point_counts
+from analytics.cover.points import DESIGNS, POINT_SCHEMA, counts_of_points, layout, point_counts
 from analytics.cover.uncertainty import label_sd
 from analytics.plots import cover_plot
 from analytics.quality.detection import cover_differences
@@ -28,6 +28,8 @@ from labels.manifest import ManifestRow
 from labels.survey import SurveyConfig, Workflow
 from labels.taxonomy import load_taxonomy
 from labels.transforms import Rectification
+from resources.imports import POINTS as POINT_LABELS
+from resources.imports import imported
 from resources.settings import Settings
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
@@ -99,9 +101,10 @@ def measure(tables: BatchTables, survey: SurveyConfig, batch: str, threads: int 
 
 
 def details(tables: BatchTables, survey: SurveyConfig, batch: str) -> tuple[pa.Table, pa.Table]:
-    """Every colony with its size, and what point counts of each picture would have said."""
+    """Every colony with its size, and what point counts of each picture would have said, or imported ones did say."""
     shapes = shapes_by_image(tables.labels(CORALS.reviewed, batch))
     taxa, topology = load_taxonomy(survey.taxonomy).names, load_topology(survey.lattice.topology)
+    known = imported(tables.store, survey.name, POINT_LABELS, {row.image_id for row in tables.manifest(CLEAN, batch)})
     sizes: list[dict[str, object]] = []
     points: list[dict[str, object]] = []
     for quadrat in quadrats(tables, survey, batch):
@@ -110,6 +113,8 @@ def details(tables: BatchTables, survey: SurveyConfig, batch: str) -> tuple[pa.T
         for design in DESIGNS:
             places = layout(design, quadrat.image_id, quadrat.width, quadrat.height, topology)
             points += point_counts(quadrat.image_id, design, mine, places, taxa)
+        experts = known.get(quadrat.image_id, ("", []))[1]
+        points += counts_of_points(quadrat.image_id, experts, {s.label: s.attributes["group"] for s in experts})
     return pa.Table.from_pylist(sizes, schema=COLONY_SCHEMA), pa.Table.from_pylist(points, schema=POINT_SCHEMA)
 
 

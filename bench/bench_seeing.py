@@ -22,21 +22,18 @@ from inference.corners import open_corner_finder
 from inference.lattice import find_lattice, open_lattice_finder
 from inference.rectify import rectify
 from inference.registry import ModelRegistry
-from inference.removal import measured_mask, remove_lattice
-from inference.scenes import paint_lattice, render_quadrat, split_seeds
+from inference.scenes import paint_lattice, split_seeds
 from labels.lattice import load_topology
 from labels.transforms import Rectification
 
 ROOT = Path(__file__).resolve().parents[1]
 SCENES = 300
 OPENCV = "finder without a network"
-HELD_OUT_SEEDS = range(9001, 9013)
-DIFFICULTIES = (0.2, 0.4, 0.6, 0.8)
 
 
 def rows() -> list[dict[str, object]]:
     """One dict a figure: name, value, unit, reference, reference_value, ratio, note."""
-    return [*moorea_rows(), *scene_rows(), *painted_moorea_rows(), *removal_rows()]
+    return [*moorea_rows(), *scene_rows(), *painted_moorea_rows()]
 
 
 def _row(
@@ -202,27 +199,6 @@ def painted_moorea_rows() -> list[dict[str, object]]:
         _row("nodes_moorea.p99_px", _p99(own), "px", note, OPENCV, _p99(other)),
         _row("nodes_moorea.plain_px", float(base.mean()), "px", "ideal lattice in the true frame"),
     ]
-
-
-def removal_rows() -> list[dict[str, object]]:
-    """Removal on generated photos with known truth."""
-    topology = load_topology()
-    clean_db, strung_db = [], []
-    for i, seed in enumerate(HELD_OUT_SEEDS):
-        scene = render_quadrat(seed, difficulty=DIFFICULTIES[i % len(DIFFICULTIES)])
-        # Removal is measured in the true square, where the generator can leave the strings out.
-        strung, bare = scene.rectified(SIDE), scene.clean(SIDE)
-        own = find_lattice(strung, topology)
-        clean = remove_lattice(strung, measured_mask(strung, own.nodes, topology, own.outside))
-        clean_db.append(_psnr(clean, bare))
-        strung_db.append(_psnr(strung, bare))
-    note = f"{len(HELD_OUT_SEEDS)} generated photos, held-out seeds, in pixels of the {SIDE} px square"
-    return [_row("removal.psnr_db", float(np.mean(clean_db)), "dB", note, "strings left in", float(np.mean(strung_db)))]
-
-
-def _psnr(picture: np.ndarray, truth: np.ndarray) -> float:
-    error = float(((picture.astype(np.float64) - truth) ** 2).mean())
-    return 10 * float(np.log10(255**2 / max(error, 1e-9)))
 
 
 if __name__ == "__main__":

@@ -152,6 +152,7 @@ def _cross_check(survey: SurveyConfig) -> Iterator[tuple[Path, str]]:
         load_topology(survey.lattice.topology)
     except LatticeError as error:
         yield ("lattice", "topology"), str(error)
+    yield from _check_lama(survey)
     yield from _check_honeypots(survey)
     if survey.workflow == Workflow.THREE_STAGE:
         return
@@ -164,6 +165,15 @@ def _cross_check(survey: SurveyConfig) -> Iterator[tuple[Path, str]]:
         if gate in survey.gates.model_fields_set and getattr(survey.gates, gate).policy != "never":
             needs = "three_stage" if gate == "lattice" else wanted
             yield ("gates", gate), f"workflow {survey.workflow} has no such gate: remove it, or set 'workflow: {needs}'"
+
+
+def _check_lama(survey: SurveyConfig) -> Iterator[tuple[Path, str]]:
+    wanted = survey.removal
+    if wanted.method == "lama" and not wanted.model and not (wanted.weights and wanted.sha256):
+        yield (
+            ("removal",),
+            "method 'lama' needs its file: 'model' (an entry of the registry), or 'weights' with 'sha256'",
+        )
 
 
 def _check_honeypots(survey: SurveyConfig) -> Iterator[tuple[Path, str]]:

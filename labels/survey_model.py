@@ -34,6 +34,19 @@ class Rule(StrEnum):
     HUGE = "huge"
 
 
+class ReleaseFormat(StrEnum):
+    """Formats of a release beside the canonical Parquet tables."""
+
+    COCO = "coco"
+    YOLO = "yolo"
+    CVAT = "cvat"
+    PANOPTIC = "panoptic"
+    DATUMARO = "datumaro"
+    MASKS = "masks"
+    CORALNET = "coralnet"
+    DWCA = "dwca"
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -139,10 +152,31 @@ class Segmentation(_Part):
 class Removal(_Part):
     """How the strings are taken out of the picture (workflow three_stage)."""
 
-    method: Literal["telea", "ns"] = Field(
-        "telea", description="OpenCV inpainting: 'telea' = fast marching, 'ns' = Navier-Stokes."
+    method: Literal["learned", "telea", "ns", "lama"] = Field(
+        "learned",
+        description="'learned' = a small network made for strings; 'telea', 'ns' = OpenCV inpainting (fast marching, "
+        "Navier-Stokes); 'lama' = the LaMa file you supply.",
     )
-    radius: int = Field(3, ge=1, le=50, description="Inpainting radius, in pixels of the straightened picture.")
+    radius: int = Field(
+        3, ge=1, le=50, description="Inpainting radius of 'telea' and 'ns', in pixels of the straightened picture."
+    )
+    dilation_px: float = Field(
+        0, ge=0, le=50, description="How much wider than the string the mask is on each side, in pixels, beyond blur."
+    )
+    tape: Literal["none", "paint", "exclude"] = Field(
+        "none",
+        description="A survey tape across the picture: 'none' = there is none; 'paint' = painted over; 'exclude' = "
+        "left visible. Either way its pixels stay out of cover.",
+    )
+    model: str | None = Field(
+        None,
+        description="Model of the registry for 'learned' and 'lama', as 'name' (the promoted version) or "
+        "'name@version'; empty = string-painter for 'learned', weights and sha256 for 'lama'.",
+    )
+    weights: str | None = Field(None, description="Path of the LaMa file (TorchScript, big-lama.pt), for 'lama'.")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-fA-F]{64}$", description="sha256 of the LaMa file; another file is refused."
+    )
 
 
 class GatePolicy(_Part):
@@ -234,6 +268,21 @@ class Quality(_Part):
     )
 
 
+class Release(_Part):
+    """How releases of the survey are made."""
+
+    formats: list[ReleaseFormat] = Field(
+        default_factory=lambda: [ReleaseFormat.COCO, ReleaseFormat.YOLO, ReleaseFormat.CVAT],
+        description="Formats beside the Parquet tables: 'coco' (instances, keypoints), 'yolo' (seg, pose), 'cvat' "
+        "(XML), 'panoptic', 'datumaro', 'masks' (PNG), 'coralnet' (points), 'dwca' (OBIS, GBIF).",
+    )
+    splits: Literal["quadrat", "subset"] = Field(
+        "quadrat",
+        description="What puts pictures into train, val and test: 'quadrat' = the hash of the fixed quadrat; "
+        "'subset' = cvat.subset of the survey.",
+    )
+
+
 class Names(_Part):
     """How site, year and quadrat are read from file names."""
 
@@ -278,6 +327,7 @@ class SurveyConfig(_Part):
         default_factory=Quality, description="What a batch must reach before it can enter a release."
     )
     names: Names = Field(default_factory=Names, description="How file names are read.")
+    release: Release = Field(default_factory=Release, description="How releases of the survey are made.")
     license: Text = Field("CC-BY-4.0", description="Licence of the published data, as an SPDX identifier.")
     citation: str | None = Field(
         None, description="How releases of this survey are to be cited; empty = made of title."

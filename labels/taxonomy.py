@@ -25,11 +25,15 @@ class TaxonomyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Taxon:
-    """One class of a taxonomy: its name, its colour ``#rrggbb``, and the taxon one rank up where that is stated."""
+    """One class of a taxonomy: its name, its colour ``#rrggbb``, and the taxon one rank up where that is stated.
+
+    ``aphia_id`` is the taxon's number in the World Register of Marine Species, where the file states it.
+    """
 
     name: str
     color: str
     parent: str | None = None
+    aphia_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,9 @@ class Crosswalk:
 
 
 def parse_taxonomy(text: str, origin: str = "taxonomy") -> Taxonomy:
-    """A taxonomy from YAML text: ``name, version, rank, taxa: [{name, color, parent?}], drop?, crosswalks?``.
+    """A taxonomy from YAML text.
+
+    Fields: ``name, version, rank, taxa: [{name, color, parent?, aphia_id?}], drop?, crosswalks?``.
 
     Raises:
         TaxonomyError: the text is not a taxonomy.
@@ -132,13 +138,17 @@ def parse_taxonomy(text: str, origin: str = "taxonomy") -> Taxonomy:
 
 
 def _taxon(item: Any, origin: str) -> Taxon:
-    if not isinstance(item, dict) or not {"name", "color"} <= set(item) <= {"name", "color", "parent"}:
-        raise TaxonomyError(f"{origin}: a taxon needs 'name' and 'color' and may have 'parent', got {item!r}")
+    if not isinstance(item, dict) or not {"name", "color"} <= set(item) <= {"name", "color", "parent", "aphia_id"}:
+        raise TaxonomyError(
+            f"{origin}: a taxon needs 'name' and 'color' and may have 'parent' and 'aphia_id', got {item!r}"
+        )
     color = str(item["color"]).lower()
     if not _COLOR.fullmatch(color):
         raise TaxonomyError(f"{origin}: colour of {item['name']!r} must be '#rrggbb' in quotes, got {item['color']!r}")
-    parent = item.get("parent")
-    return Taxon(str(item["name"]), color, None if parent is None else str(parent))
+    parent, aphia = item.get("parent"), item.get("aphia_id")
+    if aphia is not None and (not isinstance(aphia, int) or isinstance(aphia, bool) or aphia < 1):
+        raise TaxonomyError(f"{origin}: aphia_id of {item['name']!r} must be a number of WoRMS, got {aphia!r}")
+    return Taxon(str(item["name"]), color, None if parent is None else str(parent), aphia)
 
 
 def _list(value: Any, field: str, origin: str) -> list[Any]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 from urllib.parse import unquote, urlparse
 
 
@@ -35,6 +36,16 @@ class ObjectStore(Protocol):
 
     def get(self, key: str) -> bytes:
         """The bytes of an object.
+
+        Raises:
+            MissingObjectError: it does not exist.
+        """
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Write or replace an object with the content of a file of any size."""
+
+    def get_file(self, key: str, path: Path) -> None:
+        """Copy an object of any size to a file.
 
         Raises:
             MissingObjectError: it does not exist.
@@ -112,13 +123,34 @@ class LocalStore:
 
     @staticmethod
     def _written(target: Path, data: bytes) -> Path:
+        return LocalStore._filled(target, lambda file: file.write(data))
+
+    @staticmethod
+    def _filled(target: Path, fill: Callable[[IO[bytes]], object]) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with temporary.open("wb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            temporary.unlink(missing_ok=True)  # a full disk needs the room
+            raise
         return temporary
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Write or replace an object with the content of a file."""
+        target = self.path(key)
+        with path.open("rb") as source:
+            self._filled(target, lambda file: shutil.copyfileobj(source, file, 1 << 20)).replace(target)
+
+    def get_file(self, key: str, path: Path) -> None:
+        """Copy an object to a file."""
+        try:
+            shutil.copyfile(self.path(key), path)
+        except FileNotFoundError as error:
+            raise MissingObjectError(f"{self.uri(key)} does not exist") from error
 
     def get(self, key: str) -> bytes:
         """The bytes of an object."""
@@ -187,6 +219,16 @@ class S3Store:
                 return False
             raise
         return True
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Write or replace an object with the content of a file (multipart when it is large)."""
+        self.client.upload_file(str(path), self.bucket, self._key(key))
+
+    def get_file(self, key: str, path: Path) -> None:
+        """Copy an object to a file."""
+        if not self.exists(key):
+            raise MissingObjectError(f"{self.uri(key)} does not exist")
+        self.client.download_file(self.bucket, self._key(key), str(path))
 
     def get(self, key: str) -> bytes:
         """The bytes of an object."""

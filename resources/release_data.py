@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from analytics.release import CHECKSUMS, RELEASE_JSON
 from labels.formats.parquet import bytes_to_table
-from labels.schema import Shape, table_to_shapes
+from labels.schema import Kind, Shape, table_to_shapes
 from resources.object_store import MissingObjectError, ObjectStore
 from resources.releases import ReleaseError, release_key
 
-_IMAGES, _LABELS, _CLASSES = "images.parquet", "labels.parquet", "coco/instances_train.json"
+_IMAGES, _LABELS = "images.parquet", "labels.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def read_release(store: ObjectStore, name: str) -> ReleaseData:
     try:
         record = json.loads(store.get(release_key(name, RELEASE_JSON)))
         sums = store.get(release_key(name, CHECKSUMS))
-        files = {path: store.get(release_key(name, path)) for path in (_IMAGES, _LABELS, _CLASSES)}
+        files = {path: store.get(release_key(name, path)) for path in (_IMAGES, _LABELS)}
     except MissingObjectError as error:
         raise ReleaseError(
             f"release {name!r} has not been made: ask for it with 'reefline release' ({error})"
@@ -78,13 +78,13 @@ def read_release(store: ObjectStore, name: str) -> ReleaseData:
             f"release {name!r}: {', '.join(changed) or CHECKSUMS} has changed since it was made: restore it"
         )
     images = bytes_to_table(files[_IMAGES], origin=_IMAGES).to_pylist()
-    shapes = table_to_shapes(bytes_to_table(files[_LABELS], origin=_LABELS))
-    categories = sorted(json.loads(files[_CLASSES])["categories"], key=lambda category: category["id"])
+    rows = table_to_shapes(bytes_to_table(files[_LABELS], origin=_LABELS))
+    shapes = [shape for shape in rows if shape.kind in (Kind.POLYGON, Kind.MASK)]
     return ReleaseData(
         name,
         record["content_sha256"],
         str(record.get("taxonomy", "")).partition("@")[0],
-        tuple(category["name"] for category in categories),
+        tuple(record["taxa"]),
         str(record.get("licence", "")),
         _pictures(images, shapes),
     )

@@ -83,8 +83,9 @@ def sharded_asset(
         report: metadata of the committed stage.
     """
     name = stage.replace("/", "_")
+    names = ("before", "also")[: len(deps)]
 
-    @dg.op(name=f"{name}_shares", ins={"made_from": dg.In(dg.Nothing)}, out=dg.DynamicOut(dg.Nothing))
+    @dg.op(name=f"{name}_shares", ins={each: dg.In(dg.Nothing) for each in names}, out=dg.DynamicOut(dg.Nothing))
     def shares(settings: dg.ResourceParam[Settings]) -> Iterator[dg.DynamicOutput[None]]:
         """Cuts the batch into shares, when there are workers to share it."""
         if settings.shares > 1:
@@ -123,16 +124,18 @@ def sharded_asset(
         return dg.Output(None, metadata=dict(report(tools, context.partition_key, result).metadata or {}))
 
     def of_one(before: Any) -> Any:
-        return commit(shares(before).map(one_share).collect())
+        return commit(shares(before=before).map(one_share).collect())
 
     def of_two(before: Any, also: Any) -> Any:
-        return commit(shares([before, also]).map(one_share).collect())
+        return commit(shares(before=before, also=also).map(one_share).collect())
 
-    names = dict(zip(("before", "also"), deps, strict=False))
     compose: Callable[..., Any] = of_one if len(deps) == 1 else of_two
     return dg.graph_asset(
         key=stage.split("/"),
-        ins={name: dg.AssetIn(dg.AssetKey(key.split("/")), dagster_type=dg.Nothing) for name, key in names.items()},
+        ins={
+            name: dg.AssetIn(dg.AssetKey(key.split("/")), dagster_type=dg.Nothing)
+            for name, key in zip(names, deps, strict=True)
+        },
         partitions_def=BATCHES,
         group_name=stage.split("/", maxsplit=1)[0],
         owners=list(owners),

@@ -20,6 +20,30 @@ def encode_rle(mask: NDArray[np.bool_]) -> str:
     return pack_counts([int(c) for c in counts])
 
 
+def encode_pixels(mask: NDArray[np.bool_], left: int, top: int, height: int, width: int) -> str:
+    """The same from the mask of an object's own box ``(h, w)`` at ``left``, ``top`` of a picture ``height x width``.
+
+    Equal to encoding the whole picture, without making it.
+    """
+    rows, columns = mask.shape
+    if not mask.any():
+        return pack_counts([height * width])
+    padded = np.zeros((columns, rows + 2), np.int8)
+    padded[:, 1:-1] = mask.T
+    edges = np.diff(padded, axis=1)
+    column, start = np.nonzero(edges == 1)
+    end = np.nonzero(edges == -1)[1]
+    first = (left + column) * height + top + start
+    last = (left + column) * height + top + end
+    new = np.concatenate([[True], first[1:] != last[:-1]])  # a run may go on from the foot of one column to the next
+    first, last = first[new], last[np.concatenate([new[1:], [True]])]
+    bounds = np.column_stack([first, last]).ravel()
+    counts = np.diff(np.concatenate([[0], bounds, [height * width]]))
+    if counts[-1] == 0:
+        counts = counts[:-1]
+    return pack_counts([int(c) for c in counts])
+
+
 def decode_rle(text: str, height: int, width: int) -> NDArray[np.bool_]:
     """Compressed COCO run lengths as a boolean mask ``(H, W)``.
 

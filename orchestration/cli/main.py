@@ -16,7 +16,7 @@ from inference.training.ultralytics_door import MissingExtraError
 from labels.lattice import LatticeError
 from labels.survey import SurveyError
 from labels.taxonomy import TaxonomyError
-from orchestration.cli import cvat, doctor, inbox, ingest, models, release, status, survey
+from orchestration.cli import cvat, doctor, imports, inbox, ingest, models, release, status, survey
 from orchestration.cli.context import State, UsageProblem
 from resources.cvat import CvatRefused, CvatUnavailable
 from resources.inbox import LetterError
@@ -52,9 +52,10 @@ app.add_typer(survey.app, name="survey")
 app.add_typer(cvat.app, name="cvat")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(models.app, name="models")
+app.add_typer(release.app, name="release")
 app.command("doctor")(doctor.doctor)
 app.command("ingest")(ingest.ingest)
-app.command("release")(release.release)
+app.command("import")(imports.import_labels)
 app.command("status")(status.status)
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from analytics.cover import COVER_SCHEMA
-from analytics.release import ReleaseInput, build_release, split_of
+from analytics.release import BatchInput, ReleasePlan, split_of, write_release
 from labels.schema import Kind, Shape
 from labels.taxonomy import load_taxonomy
-from resources.releases import ask_for_release, release_key
+from resources.releases import ReleaseShelf, ask_for_release, release_key
 
 SIDE = 192
 NAME = "reef-1"
@@ -79,7 +79,6 @@ def make_release(store, train=6, val=6, name=NAME):
     ask_for_release(store, name, ["reef.0001"])
     cover = pa.Table.from_pylist([], schema=COVER_SCHEMA)
     taxonomy = load_taxonomy("demo-reef")
-    given = ReleaseInput(name, ["reef.0001"], "", taxonomy, "CC-BY-4.0", None, images, shapes, cover, {})
-    for path, data in build_release(given).items():
-        store.put(release_key(name, path), data)
+    plan = ReleasePlan(name, ["reef.0001"], "", taxonomy, "CC-BY-4.0", None)
+    write_release(plan, lambda batch: BatchInput(batch, images, shapes, cover), ReleaseShelf(store, name))
     return json.loads(store.get(release_key(name, "release.json")))

@@ -18,7 +18,8 @@ TASKS = {"corners": 11, "lattice": 12, "corals": 13}
 @pytest.fixture
 def registry(tmp_path):
     """The shipped model under three names: a second coral model, one of another task, one of a foreign taxonomy."""
-    [card] = yaml.safe_load((MODELS / "models.yaml").read_text())["models"]
+    shipped = yaml.safe_load((MODELS / "models.yaml").read_text())["models"]
+    [card] = [card for card in shipped if card["name"] == "demo-corals"]
     others = [
         {"name": "pth-yolo-coralsegv4"},
         {"name": "pth-yolo-gridpose", "task": "lattice"},

@@ -1,25 +1,30 @@
 """The three workflows and the gates' policies, stage by stage, without CVAT where nobody is asked."""
 
 import dataclasses
-import json
 
 import cv2
+import numpy as np
 import pytest
 
-from analytics.release import build_release
+from analytics.release import FORMATS, verify, write_release
+from analytics.release.verify import sha256_of
 from assets import clean, corals, corners, cover, lattice, quality, rectified, release
 from assets.common.collect import collect_review
+from assets.common.dataset import UnfitError, batch_loader, plan_release
 from assets.common.gate import GateNotReadyError, create_review, decide
 from assets.raw import ingest
 from inference.registry import ModelRegistry
 from inference.scenes import render_quadrat
 from labels.manifest import ManifestRow, Status
-from labels.survey import GatePolicy, parse_survey
+from labels.schema import Shape
+from labels.survey import GatePolicy, SurveyError, parse_survey
+from labels.transforms import Rectification
 from resources.cvat import CvatClient
+from resources.imports import OUTLINES, save_import
 from resources.inbox import Inbox
-from resources.object_store import LocalStore
+from resources.object_store import LocalStore, MissingObjectError
 from resources.offers import cut_new_batches
-from resources.releases import ReleaseRequest
+from resources.releases import RehearsalShelf, ReleaseError, ReleaseRequest, ReleaseShelf, release_key
 from resources.surveys import FolderPhotos, SurveyCatalog
 from resources.tables import BatchTables
 
@@ -105,8 +110,36 @@ def test_a_survey_that_asks_nobody_goes_from_photo_to_release(tmp_path, photos, 
     assert "http" not in page, "a report must be readable offline"
     assert 0.02 < sum(table["share"].to_pylist()) < 0.9
     catalog = SurveyCatalog(tmp_path / "surveys")
-    given = release.gather(tables, catalog, ReleaseRequest("reef-1", (BATCH,)))
+    asked = ReleaseRequest("reef-1", (BATCH,), formats=FORMATS)
+    given = batch_loader(tables, catalog)(BATCH)
     assert [row["raw_sha256"] for row in given.images] == [photo.extra["original_sha256"]]
+    assert len(given.corners) == (workflow != "one_stage")
+    assert len(given.lattice) == (workflow == "three_stage")
+    plan = plan_release(tables, catalog, asked)
+    record = write_release(plan, batch_loader(tables, catalog), ReleaseShelf(tables.store, "reef-1"))
+    assert record["checked_objects"] == record["counts"]["colonies"] == len(given.shapes)
+    stored = release.stored_sums(tables.store, "reef-1")
+    assert verify(stored.keys(), lambda p: tables.store.get(release_key("reef-1", p)), stored.get) == []
+    again = RehearsalShelf(tables.store, sha256_of)
+    write_release(plan, batch_loader(tables, catalog), again, check=False)
+    assert again.sums == {path: digest for path, digest in stored.items() if path != "release.json"}
+    assert not list(tables.store.keys("releases/parts/"))
+    the_end_of_a_release(tables, catalog, plan, picture)
+
+
+def the_end_of_a_release(tables, catalog, plan, picture):
+    """A finished release never changes, and none can be made of pictures that are gone."""
+    [_, *rest] = tables.labels("corals/reviewed", BATCH)
+    tables.write_labels("corals/reviewed", BATCH, rest)
+    before = tables.store.get(release_key("reef-1", "release.json"))
+    with pytest.raises(ReleaseError, match="a release never changes"):
+        write_release(plan, batch_loader(tables, catalog), ReleaseShelf(tables.store, "reef-1"))
+    assert tables.store.get(release_key("reef-1", "release.json")) == before
+    tables.store.delete(picture.uri)
+    shelf = ReleaseShelf(tables.store, "reef-2")
+    with pytest.raises(MissingObjectError, match=r"Temae_2021_01.jpg .* is gone from the store"):
+        write_release(dataclasses.replace(plan, name="reef-2"), batch_loader(tables, catalog), shelf)
+    assert not list(tables.store.keys("releases/made/reef-2/"))
 
 
 def test_a_batch_below_its_thresholds_is_released_only_with_a_reason_that_is_kept(tmp_path, photos):
@@ -126,12 +159,23 @@ def test_a_batch_below_its_thresholds_is_released_only_with_a_reason_that_is_kep
     assert "break the rule 'tiny', the first is speck" in reasons[0]
     assert "Not fit for a release" in tables.store.get(quality.page_key(BATCH)).decode()
     catalog = SurveyCatalog(tmp_path / "surveys")
-    with pytest.raises(release.UnfitError, match="'tiny'"):
-        release.gather(tables, catalog, ReleaseRequest("reef-1", (BATCH,)))
+    with pytest.raises(UnfitError, match="'tiny'"):
+        plan_release(tables, catalog, ReleaseRequest("reef-1", (BATCH,)))
     asked = ReleaseRequest("reef-1", (BATCH,), override="a speck of paint, agreed with Anna")
-    files = build_release(release.gather(tables, catalog, asked))
-    assert json.loads(files["release.json"])["override"] == asked.override
-    assert asked.override in files["README.md"].decode()
+    shelf = ReleaseShelf(tables.store, "reef-1")
+    record = write_release(plan_release(tables, catalog, asked), batch_loader(tables, catalog), shelf)
+    assert record["override"] == asked.override
+    assert asked.override in tables.store.get(release_key("reef-1", "README.md")).decode()
+
+
+def test_two_taxonomies_in_one_release_are_refused(tmp_path):
+    (tmp_path / "a.yaml").write_text("name: a\nphotos: {folder: x}\ntaxonomy: demo-reef\n")
+    (tmp_path / "b.yaml").write_text("name: b\nphotos: {folder: x}\ntaxonomy: agnostic\nmodels: {corals: m}\n")
+    tables, catalog = BatchTables(LocalStore(tmp_path / "store")), SurveyCatalog(tmp_path)
+    with pytest.raises(SurveyError, match=r"different taxonomies \(agnostic, demo-reef\)"):
+        plan_release(tables, catalog, ReleaseRequest("r", ("a.0001", "b.0001")))
+    with pytest.raises(SurveyError, match="'Nemo' is not a taxon of demo-reef@1"):
+        plan_release(tables, catalog, ReleaseRequest("r", ("a.0001",), taxa=("Nemo",)))
 
 
 def test_a_photo_without_a_frame_is_a_recorded_failure_when_nobody_is_asked(tmp_path, photos):
@@ -183,3 +227,37 @@ def test_the_policy_decides_and_says_why(policy, given, person, why):
     decision = decide(GatePolicy(policy=policy), given)
     assert decision.person == person
     assert why in decision.reason
+
+
+def test_imported_labels_are_what_the_coral_gate_proposes_in_the_straightened_picture(tmp_path, photos):
+    survey, tables, inbox = begin(tmp_path, photos / "raw", "two_stage")
+    [photo] = tables.manifest("images/raw", BATCH)
+    corners.propose(tables, survey, BATCH)
+    pass_gate(corners.GATE, survey, tables, inbox)
+    rectified.straighten(tables, survey, BATCH)
+    lattice.propose(tables, survey, BATCH)
+    pass_gate(lattice.GATE, survey, tables, inbox)
+    clean.clean(tables, survey, BATCH)
+    [picture] = tables.manifest("images/clean", BATCH)
+    warp = Rectification.from_json(picture.extra)
+    wanted = [[100, 100], [300, 100], [300, 300], [100, 300]]
+    half_out = [[-200, 400], [200, 400], [200, 500], [-200, 500]]
+    beyond = [[-300, -300], [-200, -300], [-200, -200]]
+    shapes = [
+        Shape(photo.image_id, f"{photo.image_id}:import{n}", "polygon", "Porites", warp.to_raw(ring).ravel().tolist())
+        for n, ring in enumerate((wanted, half_out, beyond))
+    ]
+    for shape in shapes:
+        shape.source = "human"
+    save_import(tables.store, "reef", "old", OUTLINES, shapes, {})
+    result = corals.propose(tables, survey, BATCH, ModelRegistry())
+    proposed = tables.labels("corals/proposed", BATCH)
+    assert [s.source for s in proposed] == ["human", "human"]
+    assert np.allclose(np.reshape(proposed[0].points, (-1, 2)), wanted, atol=0.1)
+    assert min(proposed[1].points[::2]) == -0.5
+    [row_made] = result.rows
+    assert (row_made.extra["imported"], row_made.extra["imported_outside"]) == (3, 1)
+    assert decide(GatePolicy(policy="when_doubtful"), row_made).person
+    assert corals.propose(tables, survey, BATCH, ModelRegistry()).redone == 0
+    save_import(tables.store, "reef", "old", OUTLINES, shapes[:1], {})
+    assert corals.propose(tables, survey, BATCH, ModelRegistry()).redone == 1

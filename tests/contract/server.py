@@ -55,7 +55,7 @@ class SandboxProcess:
         env = {**os.environ, "REEFLINE_SANDBOX_PASSWORD": PASSWORD}
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
-        wait_until(self._answers, 60, "the sandbox does not answer")
+        wait_until(self._answers, 180, "the sandbox does not answer")
         return self
 
     def _answers(self) -> bool:

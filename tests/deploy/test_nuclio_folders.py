@@ -139,7 +139,8 @@ def test_the_image_of_the_functions_needs_no_more_than_its_requirements():
     assert not used & {"dagster", "chdb", "cvat-sdk", "torch", "pydantic", "fastapi"}
     # What comes along with them, by their own metadata.
     along = {"reefline", "setuptools", *(name for known in stated for name in requirements(requires(known) or []))}
-    assert used - set(stated) - along == set()
+    # numpy.f2py, which scipy.ndimage looks through, takes charset-normalizer where it is there.
+    assert used - set(stated) - along - {"charset-normalizer"} == set()
 
 
 def test_the_functions_run_on_the_versions_that_reefline_asks_for():

@@ -11,12 +11,12 @@ import sys
 from contextlib import contextmanager
 from threading import Thread
 
-import cv2
 import httpx
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from shapely.geometry import Polygon
 
 from deploy.nuclio.catalog import FOLDER
 from deploy.nuclio.handler import MODEL_HEADER, NOTE_HEADER
@@ -35,6 +35,7 @@ from labels.formats.cvat import (
     taxonomy_label_specs,
 )
 from labels.lattice import load_topology
+from labels.raster import rasterise
 from labels.schema import label_defects
 from labels.taxonomy import load_taxonomy
 from tests.deploy.cvat_lambda import described, numbered, taken
@@ -146,8 +147,7 @@ def test_mask_and_polygon_of_an_answer_are_the_same_colony(answer):
     for item in answer.json():
         *pixels, left, top, right, bottom = item["mask"]
         ring = np.array(item["points"]).reshape(-1, 2) - HALF_PIXEL
-        drawn = np.zeros((SIDE, SIDE), np.uint8)
-        cv2.fillPoly(drawn, [np.round(ring * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
+        drawn = rasterise(Polygon(ring), SIDE, SIDE).astype(np.uint8)
         mask = np.zeros((SIDE, SIDE), np.uint8)
         mask[top : bottom + 1, left : right + 1] = np.reshape(pixels, (bottom - top + 1, right - left + 1))
         assert (mask & drawn).sum() / (mask | drawn).sum() > 0.9

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import signal
-import time
 
 import dagster as dg
 import pyarrow.parquet as pq
@@ -84,12 +83,10 @@ def test_no_cvat_task_is_doubled(demo):
 def test_a_second_demo_redoes_nothing(demo):
     folder, summary = demo
     manifests = {p: p.stat().st_mtime_ns for p in (folder / "home" / "store").rglob("*.parquet")}
-    started = time.monotonic()
     again = finish(folder, start_demo(folder, 2, 3, 4))
     assert "nothing was redone" in output(folder)
     assert again == summary
     assert {p: p.stat().st_mtime_ns for p in (folder / "home" / "store").rglob("*.parquet")} == manifests
-    assert time.monotonic() - started < 60
 
 
 def test_one_stage_of_one_batch_can_be_run_again_alone_and_redoes_nothing(demo):

@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from orchestration.definitions import build_defs
+from orchestration.jobs import ALL_JOBS
 from resources.settings import load_settings
 
 KEYS = {
@@ -147,3 +148,13 @@ def test_the_instance_settings_are_accepted_by_dagster(tmp_path, request):
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert instance.run_retries_enabled
         assert not instance.telemetry_enabled
+
+
+def test_every_job_can_be_planned(defs):
+    """Dagster finds some mistakes of a graph only when it plans a run: then nothing of the job would ever start."""
+    from dagster._core.execution.api import create_execution_plan
+
+    jobs = [job.name for job in ALL_JOBS]
+    assert {"start_batch", "after_lattice", "make_release"} <= set(jobs)
+    for name in jobs:
+        assert create_execution_plan(defs.resolve_job_def(name)).steps

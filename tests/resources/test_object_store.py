@@ -1,5 +1,6 @@
 """The same behaviour from a folder and from S3 (moto's server over real HTTP)."""
 
+import errno
 import threading
 
 import boto3
@@ -54,6 +55,29 @@ def test_a_deleted_object_is_gone_and_deleting_it_again_is_no_error(store):
         store.delete("parts/a.bin")
     assert not store.exists("parts/a.bin")
     assert list(store.keys("parts/")) == []
+
+
+def test_files_of_any_size_go_in_and_out_without_being_read_whole(store, tmp_path):
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    source.write_bytes(b"0123456789" * 300_000)
+    store.put_file("big/file.bin", source)
+    store.get_file("big/file.bin", copy)
+    assert copy.read_bytes() == source.read_bytes()
+    with pytest.raises(MissingObjectError, match=r"no\.bin"):
+        store.get_file("no.bin", copy)
+
+
+def test_a_write_that_a_full_disk_stops_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = LocalStore(tmp_path / "store")
+    store.put("a", b"before")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.put("a", b"after")
+    assert store.get("a") == b"before"
+    assert [p.name for p in (tmp_path / "store").iterdir()] == ["a"]
 
 
 def test_put_if_absent_never_overwrites(store):

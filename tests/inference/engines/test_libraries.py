@@ -154,7 +154,7 @@ def test_opencv_methods_have_references_like_models():
 
     in_use = {CORNERS, LATTICE, *REMOVAL.values()}
     assert in_use <= {m.reference for m in METHODS} | {m for m in in_use if not m.startswith("opencv-")}
-    assert method("opencv-telea@1") is method("opencv-telea")
+    assert method("opencv-telea@2") is method("opencv-telea")
     assert method("opencv-telea@9") is None
 
 

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from labels.formats.coco import CocoImage, to_coco
+from labels.formats.coco import to_coco
+from labels.formats.common import Picture
 from labels.formats.rle import RleError, decode_rle, encode_rle
 from labels.schema import Kind, Shape
 from labels.taxonomy import TaxonomyError, load_taxonomy
 
 TAXONOMY = load_taxonomy("demo-reef")
-IMAGES = [CocoImage("b", "b.jpg", 60, 40), CocoImage("a", "a.jpg", 50, 50, {"site": "Tikehau"})]
+IMAGES = [Picture("b", "b.jpg", 60, 40), Picture("a", "a.jpg", 50, 50, {"site": "Tikehau"})]
 SQUARE = [10.0, 10.0, 29.0, 10.0, 29.0, 29.0, 10.0, 29.0]
 HOLE = [14.5, 14.5, 19.5, 14.5, 19.5, 19.5, 14.5, 19.5]
 

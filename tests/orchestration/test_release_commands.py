@@ -1,0 +1,109 @@
+"""``reefline release diff`` and ``reefline import``, in this process, on a small installation."""
+
+import json
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+from typer.testing import CliRunner
+
+from analytics.release.inputs import IMAGE_SCHEMA
+from assets.raw import ingest
+from labels.formats.parquet import table_to_bytes
+from labels.schema import Kind, Shape, shapes_to_table
+from labels.survey import parse_survey
+from orchestration.cli.context import UsageProblem
+from orchestration.cli.main import app
+from resources.imports import OUTLINES, POINTS, imported
+from resources.object_store import LocalStore
+from resources.offers import cut_new_batches
+from resources.releases import ask_for_release, release_key
+from resources.surveys import FolderPhotos
+from resources.tables import BatchTables
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    for name, value in {"HOME": tmp_path, "STORE_URL": (tmp_path / "store").as_uri(), "SURVEYS_DIR": tmp_path}.items():
+        monkeypatch.setenv(f"REEFLINE_{name}", str(value))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    noise = np.random.default_rng(1).integers(0, 255, (120, 160, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "photos" / "Temae_2021_01.jpg"), noise)
+    text = "name: reef\nphotos: {folder: photos}\ntaxonomy: demo-reef\n"
+    (tmp_path / "reef.yaml").write_text(text)
+    tables, source = BatchTables(LocalStore(tmp_path / "store")), FolderPhotos(tmp_path / "photos")
+    survey = parse_survey(text, "reef.yaml")
+    [offer] = cut_new_batches(tables.store, survey, source.list())
+    ingest(tables, survey, source, offer)
+    return tmp_path
+
+
+def run(*words):
+    done = CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def released(home, name, shapes):
+    store = LocalStore(home / "store")
+    ask_for_release(store, name, ["reef.0001"])
+    store.put(release_key(name, "images.parquet"), table_to_bytes(pa.Table.from_pylist([], schema=IMAGE_SCHEMA)))
+    store.put(release_key(name, "labels.parquet"), table_to_bytes(shapes_to_table(shapes)))
+    store.put(release_key(name, "release.json"), b"{}")
+
+
+def test_the_difference_of_two_releases_names_every_object(home):
+    square = Shape("i", "a", Kind.POLYGON, "Porites", [0.0, 0, 10, 0, 10, 10, 0, 10])
+    half = Shape("i", "a", Kind.POLYGON, "Acropora", [0.0, 0, 10, 0, 10, 5, 0, 5])
+    gone, new = Shape("i", "b", Kind.POLYGON, "Porites", square.points), Shape("j", "b", Kind.TAG, "Porites", [])
+    released(home, "r-1", [square, gone])
+    released(home, "r-2", [half, new])
+    said = run("release", "diff", "r-1", "r-2")
+    assert "1 added, 1 removed, 1 changed" in said
+    assert "| i/a | Porites -> Acropora | 0.5000 |" in said
+    found = json.loads(run("release", "diff", "r-1", "r-2", "--json"))
+    assert (found["labels_added"], found["labels_removed"]) == (["j/b"], ["i/b"])
+    assert found["changed"][0]["iou"] == 0.5
+    assert "Nothing changed" in run("release", "diff", "r-1", "r-1")
+
+
+def test_old_outlines_are_imported_and_what_does_not_fit_is_told(home):
+    document = {
+        "images": [
+            {"id": 1, "file_name": "temae_2021_01.JPG", "width": 80, "height": 60},
+            {"id": 2, "file_name": "lost.jpg", "width": 80, "height": 60},
+        ],
+        "categories": [{"id": 1, "name": "Porites"}, {"id": 2, "name": "Sponge"}],
+        "annotations": [
+            {"id": n, "image_id": 1, "category_id": c, "segmentation": [[10, 10, 30, 10, 30, 30]]}
+            for n, c in enumerate((1, 2))
+        ],
+    }
+    (home / "old.json").write_text(json.dumps(document))
+    said = run("import", "coco", "old.json", "--survey", "reef")
+    assert "1 labels on 1 photos" in said
+    assert "label unknown: 1 Sponge" in said
+    assert "not matched: lost.jpg: no photo of the survey" in said
+    [(name, shapes)] = imported(LocalStore(home / "store"), "reef", OUTLINES).values()
+    assert (name, shapes[0].points[:2]) == ("old", [19.5, 19.5])
+    (home / "again.json").write_text(json.dumps(document))
+    assert "import old has labelled" in run("import", "coco", "again.json", "--survey", "reef")
+    assert "1 labels on 1 photos" in run("import", "coco", "old.json", "--survey", "reef")
+
+
+def test_points_of_coralnet_give_cover_by_functional_group(home):
+    rows = "".join(f"Temae_2021_01.jpg,{n},{n},{'Acrop' if n < 3 else 'Sand'}\n" for n in range(10))
+    (home / "points.csv").write_text("Name,Row,Column,Label\n" + rows)
+    (home / "labelset.csv").write_text("Name,Short_Code,Functional_Group\nAcropora,Acrop,Hard coral\nSand,Sand,Soft\n")
+    report = json.loads(run("import", "coralnet", "points.csv", "--survey", "reef", "--json"))
+    assert {row["taxon"]: row["share"] for row in report["cover"]} == {"Soft": 0.7, "Hard coral": 0.3}
+    assert len(imported(LocalStore(home / "store"), "reef", POINTS)) == 1
+
+
+def test_a_file_of_another_format_and_a_missing_one_are_refused(home):
+    (home / "x.json").write_text("[]")
+    for words in (["coco", "x.json"], ["coco", "nowhere.json"], ["yolo", "x.json"], ["coralnet", "x.json"]):
+        with pytest.raises(UsageProblem):
+            run("import", *words, "--survey", "reef")
