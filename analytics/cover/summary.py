@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from labels.taxonomy import Taxonomy
 
@@ -75,12 +75,12 @@ def mean_interval(shares: ArrayLike) -> tuple[float, float]:
         return 0.0, 1.0
     error = float(np.std(values, ddof=1) / np.sqrt(count))
     if mean <= 0 or mean >= 1:
-        reach = float(stats.norm.ppf(0.5 + CONFIDENCE / 2)) ** 2
+        reach = float(ndtri(0.5 + CONFIDENCE / 2)) ** 2
         far = reach / (count + reach)
         return (0.0, far) if mean <= 0 else (1 - far, 1.0)
     if error <= 0:
         return mean, mean
-    quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1))
+    quantile = float(stdtrit(count - 1, 0.5 + CONFIDENCE / 2))
     centre, width = np.log(mean / (1 - mean)), quantile * error / (mean * (1 - mean))
     low, high = 1 / (1 + np.exp(-np.clip([centre - width, centre + width], -700, 700)))
     return float(low), float(high)
@@ -160,7 +160,9 @@ def trends(cover: pa.Table) -> pa.Table:
         slopes = np.array([_slope(points) for points in several])
         low = high = None
         if len(slopes) > 1:
-            reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(slopes) - 1) * stats.sem(slopes))
+            reach = float(
+                stdtrit(len(slopes) - 1, 0.5 + CONFIDENCE / 2) * np.std(slopes, ddof=1) / np.sqrt(len(slopes))
+            )
             low, high = float(slopes.mean()) - reach, float(slopes.mean()) + reach
         years = [year for points in several for year, _ in points]
         rows.append(
