@@ -24,7 +24,7 @@ INPUT_PX = 256
 # The network places a corner to about 1 px of its 256: borders are searched that far from its lines, and a bit more.
 _REACH_SHARE = 0.010
 # A border that leads a corner farther than this from its peak (share of the frame's side) follows something else.
-_STRAY_SHARE = 0.02
+_STRAY_SHARE = 0.035
 _LEAST_PROBABILITY = 0.02
 _SECOND_SHARE = 0.5
 _FEATURE_FLOOR = 1e-3
@@ -133,7 +133,11 @@ def _nothing(cut: list[str]) -> str:
 def _from_quad(views: Views, quad: Quad, maps: NDArray[np.float32]) -> _Candidate:
     fine = (views.fine.shape[1], views.fine.shape[0])
     start = moved(quad.corners, (maps.shape[2], maps.shape[1]), fine)
-    refined = refine_frame(views.fine, start, reach=_REACH_SHARE * max(fine))
+    reach = _REACH_SHARE * max(fine)
+    refined = refine_frame(views.fine, start, reach=reach)
+    if float(np.hypot(*(refined.corners - start).T).max()) > reach / 2:
+        # What lies at the end of the reach was perhaps only on the way to the border.
+        refined = refine_frame(views.fine, refined.corners, reach=reach)
     side = _side(start)
     stray = np.hypot(*(refined.corners - start).T) / side
     # Where the borders lead elsewhere than the network's clear peak, the peak stands.
