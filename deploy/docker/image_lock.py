@@ -16,6 +16,8 @@ from pathlib import Path
 
 WITHOUT_IN_APP = frozenset({"chdb"})
 """Half a gigabyte of embedded ClickHouse; a deployment of containers has a server."""
+KUBERNETES = ("dagster-k8s",)
+"""The extra k8s, once 'make lock' has locked it: one image for Compose and for the chart."""
 RECEIVER = ("fastapi", "uvicorn", "sqlalchemy", "psycopg2-binary", "pydantic", "pydantic-settings", "orjson")
 """Direct needs of ``sensors.receiver`` and what it imports; a test starts it with these alone."""
 BUILD = ("setuptools", "wheel")
@@ -93,7 +95,7 @@ def image_lock(kind: str, lock_text: str, pyproject: str, cuda_text: str = "") -
     """
     lock = read_lock(lock_text)
     if kind == "app":
-        chosen = closure(lock, runtime_needs(pyproject), WITHOUT_IN_APP)
+        chosen = closure(lock, [*runtime_needs(pyproject), *(n for n in KUBERNETES if n in lock)], WITHOUT_IN_APP)
     elif kind == "receiver":
         chosen = closure(lock, RECEIVER)
     else:
