@@ -22,6 +22,7 @@ from assets import (
     release,
 )
 from orchestration import health
+from orchestration.executors import share_executor
 from orchestration.jobs import make_release, shared_jobs, start_batch
 from orchestration.schedules import all_schedules
 from resources.bundle import build_resources
@@ -57,7 +58,7 @@ def build_defs(settings: Settings | None = None, overrides: Mapping[str, object]
     """
     settings = settings or load_settings()
     interval = settings.sensor_interval_s
-    jobs, after = shared_jobs(settings.shares)
+    jobs, after = shared_jobs(settings.shares, share_executor(settings))
     return dg.Definitions(
         assets=dg.load_assets_from_modules(MODULES),
         asset_checks=dg.load_asset_checks_from_modules(MODULES),

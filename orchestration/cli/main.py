@@ -78,8 +78,8 @@ def main() -> None:
     """Run the command line."""
     for entry in entry_points(group="reefline.commands"):
         extra = entry.load()
-        for command in extra.registered_commands:
-            app.registered_commands.append(command)
+        app.registered_commands.extend(extra.registered_commands)
+        app.registered_groups.extend(extra.registered_groups)
     try:
         app()
     except USER_ERRORS as error:
