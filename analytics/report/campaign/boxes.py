@@ -13,6 +13,8 @@ from markupsafe import Markup
 from analytics.questions import question
 
 Rows = Sequence[Mapping[str, Any]]
+SHORT = 28
+"""Longer texts break into lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def table(
     """
     asked = question(name)
     form = forms or {}
-    head = "".join(f'<th{_right(rows, c)}>{escape(text)}</th>' for c, text in columns.items())
+    head = "".join(f"<th{_right(rows, c)}>{escape(text)}</th>" for c, text in columns.items())
     body = "".join(
         "<tr>" + "".join(_cell(rows, row, c, form.get(c, ""), (links or {}).get(c)) for c in columns) + "</tr>"
         for row in rows[:most]
@@ -94,7 +96,7 @@ def written(value: Any, form: str = "") -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, date):
-        return f"{value:%d %B %Y}" if form == "long" else f"{value:%Y-%m-%d}"
+        return f"{value:%d %b %Y}" if form == "long" else f"{value:%Y-%m-%d}"
     if isinstance(value, str | bool):
         return str(value)
     if isinstance(value, list):
@@ -112,7 +114,8 @@ def _cell(rows: Rows, row: Mapping[str, Any], column: str, form: str, link: str 
         text = f'<span class="share"><i style="width:{100 * float(value):.0f}%"></i></span> {text}'
     if link and str(row[link]).startswith(("http://", "https://")):
         text = f'<a href="{escape(row[link])}">{text}</a>'
-    return f"<td{_right(rows, column)}>{text}</td>"
+    short = "" if isinstance(value, str) and len(value) > SHORT else ' style="white-space:nowrap"'
+    return f"<td{_right(rows, column)}{short}>{text}</td>"
 
 
 def _right(rows: Rows, column: str) -> str:

@@ -18,7 +18,9 @@ def models(answers: Mapping[str, Rows]) -> Section:
     shares = [(_short(r["model_version"]), {what: 100 * r[f"{what}_share"] for what in CHANGES}) for r in versions]
     minutes = [(_short(r["model_version"]), {"": r["minutes_per_picture"] or 0.0}) for r in saved]
     cards = [
-        Card("hours saved", written(round(sum(r["hours_saved"] or 0 for r in saved), 1)), "against each version before"),
+        Card(
+            "hours saved", written(round(sum(r["hours_saved"] or 0 for r in saved), 1)), "against each version before"
+        ),
     ]
     if versions:
         newest = versions[-1]
@@ -31,7 +33,7 @@ def models(answers: Mapping[str, Rows]) -> Section:
     boxes = [
         chart("models", svg.bars(shares, unit="%", stacked=True, colors=CHANGES, top=100),
               title="What becomes of proposals (%)"),
-        chart("models_saved", svg.bars(minutes, unit="min")),
+        chart("models_saved", svg.bars(minutes, unit="min"), title="Minutes of people per picture"),
         _trend(answers["quality_trend"]),
         table("time_per_class", answers["time_per_class"], classes, forms={"touched_share": "bar"}),
     ]  # fmt: skip
@@ -42,7 +44,10 @@ def _trend(rows: Rows) -> Box:
     mine = [row for row in rows if row["gate"] == "corals" and row["against"] == "review"]
     names = list(dict.fromkeys(row["measure"] for row in mine))
     made = [
-        svg.Line(name, [(r["time"], r["value"], r["low"], r["high"]) for r in mine if r["measure"] == name])
+        svg.Line(
+            name.replace("_iou", " IoU"),
+            [(r["time"], r["value"], r["low"], r["high"]) for r in mine if r["measure"] == name],
+        )
         for name in names
     ]
     return chart("quality_trend", svg.lines(made, top=1.0), title="Proposals against reviewed labels")

@@ -60,7 +60,11 @@ def campaign_report(given: CampaignReport) -> bytes:
     firing = [line for alert in ALERTS for line in _firing(alert, given.answers[alert.question])]
     page = templates().get_template("campaign.html")
     return page.render(
-        given=given, period=_period(given), sections=sections, firing=firing, made_at=f"{given.made_at:%d %B %Y, %H:%M} UTC"
+        given=given,
+        period=_period(given),
+        sections=sections,
+        firing=firing,
+        made_at=f"{given.made_at:%d %B %Y, %H:%M} UTC",
     ).encode("utf-8")
 
 

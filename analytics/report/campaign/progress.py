@@ -21,12 +21,12 @@ def campaign(answers: Mapping[str, Rows], hour_cost: float) -> Section:
     boxes = [
         _batches(answers["campaign"]),
         _finish(answers["finish"]),
-        table("queue", answers["queue"], {"batch": "batch", "gate": "gate", "jobs_done": "jobs done", "jobs_total": "of",
+        table("queue", [{**row, "waits_for": _holder(row["waits_for"])} for row in answers["queue"]], {"batch": "batch", "gate": "gate", "jobs_done": "jobs done", "jobs_total": "of",
                                           "waits_for": "with", "hours_waiting": "waiting"},
               links={"gate": "url"}, forms={"hours_waiting": "h"}),
         _waiting(answers["gate_latency"]),
         _weeks(answers["throughput_weeks"]),
-        table("throughput", answers["throughput"], {"survey": "survey", "gate": "gate", "pictures": "pictures",
+        table("throughput", [{**row, "objects_per_hour": row["objects_per_hour"] or None} for row in answers["throughput"]], {"survey": "survey", "gate": "gate", "pictures": "pictures",
               "hours": "hours", "minutes_per_picture": "min / picture", "objects_per_hour": "colonies / h"}),
     ]  # fmt: skip
     if hour_cost:
@@ -57,7 +57,7 @@ def _batches(rows: Rows) -> Box:
             for n in range(len(STAGES))
         )
         state = "done" if row["done"] else row["waits_for"] or "–"
-        since = f", {written(row['hours_waiting'] / 24)} days" if row["hours_waiting"] else ""
+        since = f", {row['hours_waiting'] / 24:.1f} days" if row["hours_waiting"] else ""
         failed = f'<span class="warn">{row["failed"]} failed</span>' if row["failed"] else ""
         lines.append(f'<div class="batch"><b>{escape(row["batch"])}</b><span class="track">{steps}</span>'
                      f'<span class="{"soft" if row["done"] else ""}">{escape(state + since)}</span>{failed}</div>')  # fmt: skip
@@ -65,6 +65,13 @@ def _batches(rows: Rows) -> Box:
     head = f'<div class="batch head"><b></b><span class="track names">{names}</span><span></span></div>'
     html = f'<div class="batches">{head}{"".join(lines)}</div>'
     return Box(asked.title, asked.says, Markup(html), asked.sql, wide=True)  # noqa: S704 - texts are escaped
+
+
+def _holder(waits_for: str) -> str:
+    """Who has the open jobs; under pseudonyms the question says how many people."""
+    if waits_for.isdigit():
+        return {"0": "nobody", "1": "1 person"}.get(waits_for, f"{waits_for} people")
+    return waits_for or "nobody"
 
 
 def _finish(rows: Rows) -> Box:

@@ -45,8 +45,8 @@ def bars(
     """
     names = list(dict.fromkeys(name for _, values in rows for name in values))
     paint = _paint(names, colors)
-    label_width = min(190.0, 16 + 6.4 * max((len(label) for label, _ in rows), default=4))
-    thick = 16.0 if stacked or len(names) == 1 else max(7.0, 26.0 / len(names))
+    label_width = min(240.0, 16 + 6.6 * max((len(label) for label, _ in rows), default=4))
+    thick = 16.0 if stacked or len(names) == 1 else 13.0
     pitch = _ROW if stacked or len(names) == 1 else max(_ROW, thick * len(names) + 12)
     biggest = max((sum(v.values()) if stacked else max(v.values(), default=0) for _, v in rows), default=0)
     ticks = _ticks(top or biggest)
@@ -65,7 +65,7 @@ def bars(
             said = f"{label}: {name} {_number(value)} {unit}".strip() if name else f"{label}: {_number(value)} {unit}"
             made.append(_rect(left, at, width, thick - (0 if stacked else 1.5), paint[name], said))
             if not stacked:
-                made.append(_text(label_width + width + 5, at + thick / 2 + 3.5, f"{_number(value)}", color=SOFT, size=11))
+                made.append(_text(label_width + width + 5, at + thick / 2 + 3.5, _number(value), color=SOFT, size=11))
             left += width if stacked else 0
     return _frame(made, height, _legend(paint) if len(names) > 1 else "")
 

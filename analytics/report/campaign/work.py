@@ -50,15 +50,17 @@ def people(answers: Mapping[str, Rows]) -> Section:
 def _agreement(rows: Rows) -> Box:
     who = list(dict.fromkeys(row["person"] for row in rows))
     found = {(row["person"], row["measure"]): row["mean_value"] for row in rows}
-    bars = [(person, {m: found[person, m] for m in MEASURES if (person, m) in found}) for person in who]
+    bars = [
+        (person, {m.replace("_iou", " IoU"): found[person, m] for m in MEASURES if (person, m) in found})
+        for person in who
+    ]
     return chart("people_quality", svg.bars(bars, top=1.0))
 
 
 def _differences(rows: Rows) -> Box:
     """Why the two readings differ, in hours."""
-    columns = {"person": "person", "hours": "ours", "cvat_hours": "CVAT's", "thinking_hours": "+ thinking",
-               "inside_hours": "+ inside events", "frames_hours": "+ frames", "repeated_hours": "booked twice",
-               "sessions": "sessions", "days": "days"}  # fmt: skip
+    columns = {"person": "person", "hours": "ours", "cvat_hours": "CVAT's", "thinking_hours": "thinking",
+               "inside_hours": "inside events", "repeated_hours": "booked twice", "sessions": "sessions"}  # fmt: skip
     return table("worktime_people", rows, columns, title="Why the readings differ (hours)")
 
 
@@ -81,9 +83,7 @@ def science(answers: Mapping[str, Rows]) -> Section:
              f"{written(row['low'], 'percent')} to {written(row['high'], 'percent')}, {row['quadrats']} quadrats")
         for row in totals if row["year"] == newest
     ]  # fmt: skip
-    total = [
-        svg.Line(site or "all pictures", [_point(row) for row in totals if row["site"] == site]) for site in sites
-    ]
+    total = [svg.Line(site or "all pictures", [_point(row) for row in totals if row["site"] == site]) for site in sites]
     boxes = [chart("cover_total", svg.lines(total, unit="%", years=True, height=260))]
     for site in sites:
         here = [row for row in answers["cover_years"] if row["site"] == site]
