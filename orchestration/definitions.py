@@ -7,7 +7,20 @@ from types import ModuleType
 
 import dagster as dg
 
-from assets import analytics, clean, corals, corners, cover, lattice, models, quality, raw, rectified, release
+from assets import (
+    analytics,
+    clean,
+    colonies,
+    corals,
+    corners,
+    cover,
+    lattice,
+    models,
+    quality,
+    raw,
+    rectified,
+    release,
+)
 from orchestration.jobs import make_release, shared_jobs, start_batch
 from orchestration.schedules import all_schedules
 from resources.bundle import build_resources
@@ -26,6 +39,7 @@ MODULES: list[ModuleType] = [
     corals,
     quality,
     cover,
+    colonies,
     release,
     models,
     analytics,

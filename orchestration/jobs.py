@@ -76,6 +76,13 @@ refresh_analytics = dg.define_asset_job(
     description="Manifests, cover and reviews -> ClickHouse tables.",
 )
 
+follow_colonies = dg.define_asset_job(
+    "follow_colonies",
+    _keys("colonies/tracks"),
+    executor_def=dg.in_process_executor,
+    description="Reviewed corals of all years -> colonies through time.",
+)
+
 AFTER = {Gate.CORNERS: after_corners, Gate.LATTICE: after_lattice, Gate.CORALS: after_corals}
 """The job that follows each gate."""
 
@@ -117,6 +124,7 @@ ALL_JOBS: list[Any] = [
     make_release,
     retrain,
     refresh_analytics,
+    follow_colonies,
     reconcile_reviews,
 ]
 

@@ -1,10 +1,10 @@
-"""Schedules: reconciliation with CVAT, and the refresh of the analytics tables."""
+"""Schedules: reconciliation with CVAT, the refresh of the analytics tables, and colonies through time."""
 
 from __future__ import annotations
 
 import dagster as dg
 
-from orchestration.jobs import reconcile_reviews, refresh_analytics
+from orchestration.jobs import follow_colonies, reconcile_reviews, refresh_analytics
 
 
 def all_schedules(reconcile_cron: str, analytics_cron: str) -> list[dg.ScheduleDefinition]:
@@ -25,4 +25,24 @@ def all_schedules(reconcile_cron: str, analytics_cron: str) -> list[dg.ScheduleD
             default_status=running,
             description="Refreshes the ClickHouse tables behind the dashboards.",
         ),
+        _colonies(analytics_cron),
     ]
+
+
+def _colonies(cron: str) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name="colonies",
+        job=follow_colonies,
+        cron_schedule=cron,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Follows the colonies of quadrats whose labels have changed, one run at a time.",
+    )
+    def colonies(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        # Years of many quadrats take longer to register than one tick; a second run would do the same work again.
+        busy = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+        unfinished = dg.RunsFilter(job_name=follow_colonies.name, statuses=busy)
+        if context.instance.get_runs(filters=unfinished, limit=1):
+            return dg.SkipReason("the run of an earlier tick is still following colonies")
+        return dg.RunRequest()
+
+    return colonies

@@ -11,6 +11,7 @@ import logging
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlparse
 
@@ -24,6 +25,8 @@ ATTEMPTS = 5
 PAGE_SIZE = 100
 TIMEOUT_S = (10.0, 120.0)
 """To connect, and between two bytes of an answer; saving a large batch takes CVAT a while."""
+PIECE = 1 << 20
+"""Bytes of a download that are in memory at once."""
 HINTS = {
     400: "if this is the login, check user and password",
     401: "check REEFLINE_CVAT_TOKEN, or user and password; a token may have expired",
@@ -68,6 +71,21 @@ class Session:
             CvatUnavailable: CVAT does not answer, or fails again and again.
         """
         return self._patiently(lambda: self._once(method, path, body, query))
+
+    def download(self, address: str, target: Path) -> int:
+        """Fetch a file in pieces; its size in bytes. What is at ``target`` is replaced.
+
+        Args:
+            address: path, or a URL as CVAT gives it; of a URL only path and query are used, because CVAT builds the
+                host from the request, and a proxy may have changed it.
+            target: where to write.
+
+        Raises:
+            CvatRefused: CVAT answers with an error that stays.
+            CvatUnavailable: it does not answer, or the connection is cut again and again.
+        """
+        parts = urlparse(address)
+        return self._patiently(lambda: self._fetch(parts._replace(scheme="", netloc="").geturl(), target))
 
     def listed(self, path: str, **query: Any) -> list[dict[str, Any]]:
         """All items of a paged list, in the server's order."""
@@ -136,6 +154,25 @@ class Session:
         except (HTTPError, OSError) as error:
             raise _Passing(f"{self.url} does not answer: {_first_line(error)}") from error
         return json.loads(answer.data) if answer.data else None
+
+    def _fetch(self, path: str, target: Path) -> int:
+        from cvat_sdk.api_client.exceptions import ApiException
+        from cvat_sdk.core.uploading import make_request_headers
+        from urllib3.exceptions import HTTPError
+
+        api = self.client.api_client
+        headers = make_request_headers(api)
+        self.calls += 1
+        try:
+            answer = api.rest_client.request(
+                "GET", f"{self.url}{path}", headers=headers, _parse_response=False, _request_timeout=TIMEOUT_S
+            )
+            with target.open("wb") as file:
+                return sum(file.write(piece) for piece in answer.stream(PIECE))
+        except ApiException as error:
+            raise _translated(error.status, error.body, f"GET {path.partition('?')[0]}") from error
+        except HTTPError as error:
+            raise _Passing(f"{self.url}: {path.partition('?')[0]} was cut off: {_first_line(error)}") from error
 
     @staticmethod
     def _patiently(work: Any) -> Any:

@@ -12,6 +12,7 @@ from assets import clean, corals, corners, cover, lattice, quality, rectified, r
 from assets.common.collect import collect_review
 from assets.common.dataset import UnfitError, batch_loader, plan_release
 from assets.common.gate import GateNotReadyError, create_review, decide
+from assets.common.release_page import page_of_release, write_page
 from assets.raw import ingest
 from inference.registry import ModelRegistry
 from inference.scenes import render_quadrat
@@ -124,6 +125,13 @@ def test_a_survey_that_asks_nobody_goes_from_photo_to_release(tmp_path, photos, 
     write_release(plan, batch_loader(tables, catalog), again, check=False)
     assert again.sums == {path: digest for path, digest in stored.items() if path != "release.json"}
     assert not list(tables.store.keys("releases/parts/"))
+    sizes, _ = cover.details(tables, survey, BATCH)
+    tables.write_table(cover.COLONIES, BATCH, sizes)
+    write_page(tables, plan, record)
+    page = tables.store.get(page_of_release("reef-1")).decode()
+    assert "http" not in page, "a report must be readable offline"
+    assert f"../../quality/report/{BATCH}.html" in page
+    assert "Dataset, release reef-1" in page
     the_end_of_a_release(tables, catalog, plan, picture)
 
 

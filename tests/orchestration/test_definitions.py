@@ -25,6 +25,7 @@ KEYS = {
     "corals/reviewed",
     "quality/report",
     "cover/quadrats",
+    "colonies/tracks",
     "datasets/release",
     "models/candidate",
     "models/evaluation",
@@ -67,7 +68,7 @@ def test_everything_from_raw_to_cover_shares_the_batch_partitions(defs):
     for spec in specs(defs):
         partitions = spec.partitions_def
         group = spec.key.path[0]
-        expected = {"datasets": "release", "models": "release", "analytics": None}.get(group, "batch")
+        expected = {"datasets": "release", "models": "release", "analytics": None, "colonies": None}.get(group, "batch")
         assert (partitions.name if partitions else None) == expected, spec.key
 
 
@@ -111,12 +112,13 @@ def test_jobs_sensors_and_schedules_are_there_and_running(defs):
         "retrain",
         "reconcile_reviews",
         "refresh_analytics",
+        "follow_colonies",
     }
     sensors = {s.name: s.default_status for s in repository.sensor_defs}
     assert set(sensors) >= {"surveys", "reviews", "releases", "failures"}
     assert all(sensors[n] == dg.DefaultSensorStatus.RUNNING for n in ("surveys", "reviews", "releases", "failures"))
     schedules = {s.name: s.default_status for s in repository.schedule_defs}
-    assert schedules == dict.fromkeys(("reconcile", "analytics"), dg.DefaultScheduleStatus.RUNNING)
+    assert schedules == dict.fromkeys(("reconcile", "analytics", "colonies"), dg.DefaultScheduleStatus.RUNNING)
 
 
 def test_a_fresh_interpreter_loads_the_definitions_without_torch(tmp_path):
