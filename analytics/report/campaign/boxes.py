@@ -99,8 +99,10 @@ def written(value: Any, form: str = "") -> str:
         return f"{value:%d %b %Y}" if form == "long" else f"{value:%Y-%m-%d}"
     if isinstance(value, str | bool):
         return str(value)
-    if isinstance(value, list):
-        return ", ".join(f"{key} {written(v)}" for key, v in value) or "–"
+    return _number(value, form)
+
+
+def _number(value: float, form: str) -> str:
     if form in ("percent", "bar"):
         return f"{100 * value:.1f} %"
     text = f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -65,7 +65,8 @@ def pipeline(answers: Mapping[str, Rows]) -> Section:
         Card("dead letters", str(dead), "wait for 'reefline inbox replay'", bad=bool(dead)),
         Card("failed runs", str(failed), "of " + written(sum(r["runs"] for r in answers["runs"]))),
         Card("CVAT events", written(sum(r["inserted"] for r in intake)),
-             f"{unaccounted} unaccounted for, {sum(r['duplicates'] for r in intake)} came twice", bad=bool(unaccounted)),
+             f"{unaccounted} unaccounted for, {sum(r['duplicates'] for r in intake)} came twice",
+             bad=bool(unaccounted)),
     ]  # fmt: skip
     events = svg.columns([r["time"] for r in hooks], {
         "by webhook": [r["by_webhook"] for r in hooks], "lost and healed": [r["lost_and_healed"] for r in hooks],

@@ -15,7 +15,7 @@ from analytics.report.campaign.progress import campaign
 from analytics.report.campaign.work import people, science
 
 QUESTIONS: Final = (
-    "campaign", "campaign_totals", "finish", "forecast", "queue", "throughput", "throughput_weeks", "gate_latency", "cost",
+    "campaign", "campaign_totals", "finish", "queue", "throughput", "throughput_weeks", "gate_latency", "cost",
     "worktime_people", "worktime_days", "worktime_gates", "worktime_places", "people_pace", "people_quality",
     "models", "models_saved", "quality_trend", "time_per_class",
     "webhooks", "dead_letters", "runs", "runs_days", "failures", "failed_pictures", "stage_latency", "gpu", "heartbeat",

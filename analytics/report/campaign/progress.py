@@ -21,24 +21,20 @@ def campaign(answers: Mapping[str, Rows], hour_cost: float) -> Section:
     boxes = [
         _batches(answers["campaign"]),
         _finish(answers["finish"]),
-        table("queue", [{**row, "waits_for": _holder(row["waits_for"])} for row in answers["queue"]], {"batch": "batch", "gate": "gate", "jobs_done": "jobs done", "jobs_total": "of",
-                                          "waits_for": "with", "hours_waiting": "waiting"},
-              links={"gate": "url"}, forms={"hours_waiting": "h"}),
+        _queue(answers["queue"]),
         _waiting(answers["gate_latency"]),
         _weeks(answers["throughput_weeks"]),
-        table("throughput", [{**row, "objects_per_hour": row["objects_per_hour"] or None} for row in answers["throughput"]], {"survey": "survey", "gate": "gate", "pictures": "pictures",
-              "hours": "hours", "minutes_per_picture": "min / picture", "objects_per_hour": "colonies / h"}),
-    ]  # fmt: skip
+        _throughput(answers["throughput"]),
+    ]
     if hour_cost:
-        boxes.append(table("cost", answers["cost"], {"survey": "survey", "gate": "gate", "hours": "hours", "cost": "cost",
-                                                     "cost_per_picture": "per picture"}))  # fmt: skip
-    left = sum(row["hours_left"] for row in answers["finish"])
+        boxes.append(_cost(answers["cost"]))
+    left = sum(row["hours_left"] or 0 for row in answers["finish"])
     done_on = max((row["done_on"] for row in answers["finish"] if row["done_on"]), default=None)
     cards = [
         Card("photos", written(int(totals["photos"])), f"in {totals['batches']} batches"),
         Card("batches done", f"{totals['batches_done']} of {totals['batches']}"),
         Card("colonies outlined", written(int(totals["objects"] or 0))),
-        Card("hours of people", written(round(totals["hours"], 1)), "so far, in jobs and outside"),
+        Card("hours of people", written(round(totals["hours"] or 0, 1)), "so far, in jobs and outside"),
         Card("hours left", written(round(left, 1)), "at open gates and gates to come"),
         Card("done on", written(done_on, "long"), "at the pace of the last four weeks"),
     ]
@@ -59,12 +55,34 @@ def _batches(rows: Rows) -> Box:
         state = "done" if row["done"] else row["waits_for"] or "–"
         since = f", {row['hours_waiting'] / 24:.1f} days" if row["hours_waiting"] else ""
         failed = f'<span class="warn">{row["failed"]} failed</span>' if row["failed"] else ""
-        lines.append(f'<div class="batch"><b>{escape(row["batch"])}</b><span class="track">{steps}</span>'
-                     f'<span class="{"soft" if row["done"] else ""}">{escape(state + since)}</span>{failed}</div>')  # fmt: skip
+        lines.append(
+            f'<div class="batch"><b>{escape(row["batch"])}</b><span class="track">{steps}</span>'
+            f'<span class="{"soft" if row["done"] else ""}">{escape(state + since)}</span>{failed}</div>'
+        )
     names = "".join(f"<span>{name}</span>" for name in STAGES)
     head = f'<div class="batch head"><b></b><span class="track names">{names}</span><span></span></div>'
     html = f'<div class="batches">{head}{"".join(lines)}</div>'
     return Box(asked.title, asked.says, Markup(html), asked.sql, wide=True)  # noqa: S704 - texts are escaped
+
+
+def _queue(rows: Rows) -> Box:
+    shown = [{**row, "waits_for": _holder(row["waits_for"])} for row in rows]
+    columns = {"batch": "batch", "gate": "gate", "jobs_done": "jobs done", "jobs_total": "of", "waits_for": "with",
+               "hours_waiting": "waiting"}  # fmt: skip
+    return table("queue", shown, columns, links={"gate": "url"}, forms={"hours_waiting": "h"})
+
+
+def _throughput(rows: Rows) -> Box:
+    # Only the coral gate's objects are counted.
+    shown = [{**row, "objects_per_hour": row["objects_per_hour"] or None} for row in rows]
+    columns = {"survey": "survey", "gate": "gate", "pictures": "pictures", "hours": "hours",
+               "minutes_per_picture": "min / picture", "objects_per_hour": "colonies / h"}  # fmt: skip
+    return table("throughput", shown, columns)
+
+
+def _cost(rows: Rows) -> Box:
+    columns = {"survey": "survey", "gate": "gate", "hours": "hours", "cost": "cost", "cost_per_picture": "per picture"}
+    return table("cost", rows, columns)
 
 
 def _holder(waits_for: str) -> str:

@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
+from itertools import pairwise
 from typing import Final
 
 WIDTH: Final = 560.0
 PALETTE: Final = ("#0b7285", "#4dabf7", "#f59f00", "#37b24d", "#e03131", "#845ef7", "#9fb3b8", "#e8590c")
+SMALLEST: Final = 1e-9
+"""Less than this is drawn as nothing."""
 INK, SOFT, GRID = "#22303a", "#5c6f7a", "#e3e8ea"
 _ROW, _TOP, _RIGHT = 30.0, 10.0, 16.0
 
@@ -85,7 +88,7 @@ def columns(
     left, bottom = 46.0, height - 24
     x, span = _time_axis(times, left)
     scale = (bottom - _TOP) / (ticks[-1] or 1)
-    steps = [(b - a).total_seconds() for a, b in zip(times, times[1:], strict=False) if b > a]
+    steps = [(b - a).total_seconds() for a, b in pairwise(times) if b > a]
     step = min(steps, default=span or 86_400)
     thick = max(1.5, min(26.0, (WIDTH - left - _RIGHT) * step / ((span or step) + step) * 0.8))
     made = _y_axis(ticks, left, bottom, scale) + _x_labels(times, x, height - 6)
@@ -126,7 +129,7 @@ def lines(
         for (px, py), (moment, value, low, high) in zip(path, line.points, strict=True):
             when = f"{moment:%Y}" if years else f"{moment:%d %b %Y}"
             between = "" if low is None or high is None else f" ({_number(low)}–{_number(high)})"
-            said = escape(f"{line.name} {when}: {_number(value)} {unit}{between}".strip())
+            said = _safe(f"{line.name} {when}: {_number(value)} {unit}{between}".strip())
             made.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3.2" fill="{color}"><title>{said}</title></circle>')
     return _frame(made, height, _legend(paint) if len(paint) > 1 else "")
 
@@ -138,9 +141,14 @@ def _frame(parts: Sequence[str], height: float, legend: str) -> str:
 
 def _legend(paint: Mapping[str, str]) -> str:
     items = "".join(
-        f'<span><i style="background:{color}"></i>{escape(name)}</span>' for name, color in paint.items() if name
+        f'<span><i style="background:{color}"></i>{_safe(name)}</span>' for name, color in paint.items() if name
     )
     return f'<div class="legend">{items}</div>'
+
+
+def _safe(text: str) -> str:
+    """For a page: escaped, and without control characters, which are in no alphabet."""
+    return escape("".join(letter for letter in text if letter.isprintable()))
 
 
 def _paint(names: Sequence[str], colors: Mapping[str, str] | None) -> dict[str, str]:
@@ -150,7 +158,7 @@ def _paint(names: Sequence[str], colors: Mapping[str, str] | None) -> dict[str, 
 
 def _ticks(top: float) -> list[float]:
     """Zero to at least ``top`` in three to six round steps."""
-    if top <= 0:
+    if top < SMALLEST:
         return [0.0, 1.0]
     raw = top / 4
     power = 10 ** math.floor(math.log10(raw))
@@ -201,12 +209,12 @@ def _gridline(x: float, top: float, bottom: float, label: str) -> str:
 
 def _rect(x: float, y: float, width: float, height: float, color: str, said: str) -> str:
     place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
-    return f'<rect {place} rx="1.5" fill="{color}"><title>{escape(said)}</title></rect>'
+    return f'<rect {place} rx="1.5" fill="{color}"><title>{_safe(said)}</title></rect>'
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", color: str = INK, size: float = 12) -> str:
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{color}" font-size="{size}"'
-    return f"<text {place}>{escape(text)}</text>"
+    return f"<text {place}>{_safe(text)}</text>"
 
 
 def _points(path: Sequence[tuple[float, float]]) -> str:
