@@ -33,6 +33,14 @@ KEYS = {
     "analytics/images",
     "analytics/cover",
     "analytics/reviews",
+    "analytics/batches",
+    "analytics/objects",
+    "analytics/quality",
+    "analytics/deliveries",
+    "analytics/runs",
+    "analytics/models",
+    "analytics/events",
+    "analytics/worktime",
 }
 
 
@@ -85,7 +93,7 @@ def test_assets_that_talk_to_cvat_clickhouse_or_the_gpu_are_in_a_pool(defs):
         "corals_proposed_share": "gpu",
         "corals_proposed_commit": "gpu",
     }
-    assert pools["analytics/images"] == "clickhouse"
+    assert {pool for name, pool in pools.items() if name.startswith("analytics/")} == {"clickhouse"}
 
 
 def test_the_checks_of_the_design_exist(defs):
@@ -98,6 +106,9 @@ def test_the_checks_of_the_design_exist(defs):
         ("corals/reviewed", "label_schema"),
         ("corals/reviewed", "every_image_labelled"),
         ("datasets/release", "release_reproducible"),
+        ("analytics/events", "events_accounted_for"),
+        ("analytics/images", "every_batch_is_there"),
+        ("analytics/deliveries", "every_delivery_is_there"),
     } <= names
 
 
