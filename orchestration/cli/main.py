@@ -20,7 +20,20 @@ from inference.training.ultralytics_door import MissingExtraError
 from labels.lattice import LatticeError
 from labels.survey import SurveyError
 from labels.taxonomy import TaxonomyError
-from orchestration.cli import analytics, cvat, doctor, imports, inbox, ingest, models, release, status, survey, worktime
+from orchestration.cli import (
+    analytics,
+    analytics_report,
+    cvat,
+    doctor,
+    imports,
+    inbox,
+    ingest,
+    models,
+    release,
+    status,
+    survey,
+    worktime,
+)
 from orchestration.cli.context import State, UsageProblem
 from resources.clickhouse import ClickHouseRefused, ClickHouseUnavailable
 from resources.cvat import CvatRefused, CvatUnavailable
@@ -66,6 +79,7 @@ app.add_typer(cvat.app, name="cvat")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(models.app, name="models")
 app.add_typer(release.app, name="release")
+analytics.app.command("report")(analytics_report.report)
 app.add_typer(analytics.app, name="analytics")
 app.command("doctor")(doctor.doctor)
 app.command("ingest")(ingest.ingest)
