@@ -1,15 +1,12 @@
-"""Plots as PNG bytes. Figures are objects of their own, so any number of threads may draw."""
+"""Plots of cover as PNG bytes."""
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import numpy as np
 import pyarrow as pa
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from analytics.cover import summarise
+from analytics.figures import new_figure, png
 from labels.taxonomy import Taxonomy
 
 COLUMNS = 3
@@ -28,8 +25,7 @@ def cover_plot(cover: pa.Table, taxonomy: Taxonomy) -> bytes:
     colors = {taxon.name: taxon.color for taxon in taxonomy.taxa}
     columns = max(1, min(COLUMNS, len(sites)))
     lines = max(1, -(-len(sites) // columns))
-    figure = Figure(figsize=(max(6.0, 4.4 * columns), 0.6 + 3.4 * lines), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(max(6.0, 4.4 * columns), 0.6 + 3.4 * lines, dpi=110)
     grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
     for panel, site in zip(grid.ravel(), sites, strict=False):
         mine = [row for row in rows if (row["site"] or "all pictures") == site]
@@ -44,9 +40,7 @@ def cover_plot(cover: pa.Table, taxonomy: Taxonomy) -> bytes:
     handles = [named[name] for name in names]
     if handles:
         figure.legend(handles, names, loc="outside lower center", ncols=min(6, len(names)), frameon=False, fontsize=9)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return png(figure)
 
 
 def _panel(panel, site, rows, taxa, colors) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - matplotlib's axes

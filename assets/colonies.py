@@ -21,7 +21,6 @@ import numpy as np
 import pyarrow as pa
 
 from analytics.colonies import PICTURE_SCHEMA, TRACK_SCHEMA, History, Outcome, Photo, View, follow
-from analytics.colonies.picture import overview, quadrat_picture
 from analytics.colonies.summary import events_by_year
 from analytics.contact_sheet import markdown_image
 from assets.clean import STAGE as CLEAN
@@ -165,6 +164,8 @@ def _follow_site(
     tables: BatchTables, site: str, todo: Mapping[str, Sequence[Reviewed]], keys: Mapping[str, str], threads: int
 ) -> list[History]:
     """Follow quadrats of a site side by side; their pictures are written on the way."""
+    from analytics.colonies.picture import quadrat_picture  # matplotlib is slow to load
+
     labels = {
         batch: shapes_by_image(tables.labels(CORALS.reviewed, batch))
         for batch in sorted({picture.batch for pictures in todo.values() for picture in pictures})
@@ -286,6 +287,8 @@ def _slug(name: str) -> str:
 
 def _preview(tables: BatchTables, done: Followed) -> str:
     """Pictures of some quadrats: those followed now, else the first, richest in events."""
+    from analytics.colonies.picture import overview
+
     eventful = Counter((row["site"], row["quadrat"]) for row in done.tracks if row["shape_id"] is None)
     known = done.redone or sorted({(row["site"], row["quadrat"]) for row in done.pictures})
     chosen = sorted(known, key=lambda place: -eventful[place])[:SHOWN]

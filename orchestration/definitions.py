@@ -21,6 +21,7 @@ from assets import (
     rectified,
     release,
 )
+from orchestration import health
 from orchestration.jobs import make_release, shared_jobs, start_batch
 from orchestration.schedules import all_schedules
 from resources.bundle import build_resources
@@ -43,6 +44,7 @@ MODULES: list[ModuleType] = [
     release,
     models,
     analytics,
+    health,
 ]
 
 
@@ -60,7 +62,7 @@ def build_defs(settings: Settings | None = None, overrides: Mapping[str, object]
         assets=dg.load_assets_from_modules(MODULES),
         asset_checks=dg.load_asset_checks_from_modules(MODULES),
         jobs=jobs,
-        schedules=all_schedules(settings.reconcile_cron, settings.analytics_cron),
+        schedules=all_schedules(settings.reconcile_cron, settings.analytics_cron, settings.health_cron),
         sensors=[
             surveys_sensor(start_batch, interval),
             reviews_sensor(after, interval),

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from statistics import NormalDist
 
 import numpy as np
 import shapely
-from scipy.special import ndtr
 from shapely.geometry.base import BaseGeometry
 
 from analytics.colonies.matching import CONTAINED, Link, Outline, kin, match
@@ -169,7 +169,7 @@ class _Interval:
         if beyond > SIGNIFICANT:
             event = Event.GREW if now > was else Event.SHRANK
             event = Event.PARTIAL_MORTALITY if event == Event.SHRANK and self._partial(a, b) else event
-            sure *= float(ndtr(beyond))
+            sure *= NormalDist().cdf(float(beyond))
         radial = None if cut else 10 * (np.sqrt(max(now, 0) / np.pi) - np.sqrt(max(was, 0) / np.pi))
         note = "; ".join(n for n in notes if n) or None
         return Change(event, link.earlier, link.later, sure, (link.earlier,), now - was, radial, note=note)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from shapely.geometry.base import BaseGeometry
 
 CONTAINED = 0.5
@@ -86,6 +85,8 @@ def match(
     same = np.where(fits, np.where(overlap.contained >= CONTAINED, overlap.iou, 0.0), 0.0)
     renamed = np.where(~fits & (overlap.iou >= RELABELLED), RELABELLED_WEIGHT * overlap.iou, 0.0)
     score = same + renamed
+    from scipy.optimize import linear_sum_assignment  # slow to load
+
     rows, columns = linear_sum_assignment(-score)
     pairs = [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if score[i, j] > 0]
     # What lies within the frame's own doubt is no evidence of a split or a fusion.
