@@ -26,8 +26,8 @@ demo: $(STAMP) ## Run the main job end to end on a sample survey
 dev: $(STAMP) ## Open the Dagster UI with the demo's data in it
 	$(BIN)/reefline up --sandbox --home demo/home --surveys demo/surveys
 
-test: $(STAMP) ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## Run the tests, side by side; one after the other: make test ARGS=-n0
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-torch: $(STAMP) ## Install the torch extra and run the tests that need it
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[torch]'

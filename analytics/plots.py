@@ -1,16 +1,16 @@
-"""Plots as PNG bytes. Figures are objects of their own, so any number of threads may draw."""
+"""Plots of cover as PNG bytes."""
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import numpy as np
 import pyarrow as pa
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from analytics.cover import summarise
+from analytics.figures import new_figure, png
 from labels.taxonomy import Taxonomy
+
+COLUMNS = 3
+"""Panels beside each other; more sites go below."""
 
 
 def cover_plot(cover: pa.Table, taxonomy: Taxonomy) -> bytes:
@@ -23,19 +23,24 @@ def cover_plot(cover: pa.Table, taxonomy: Taxonomy) -> bytes:
     rows = summarise(cover).to_pylist()
     sites = sorted({row["site"] or "all pictures" for row in rows})
     colors = {taxon.name: taxon.color for taxon in taxonomy.taxa}
-    figure = Figure(figsize=(max(6.0, 4.4 * len(sites)), 4.0), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, max(1, len(sites)), sharey=True, squeeze=False)[0]
-    for panel, site in zip(panels, sites, strict=False):
+    columns = max(1, min(COLUMNS, len(sites)))
+    lines = max(1, -(-len(sites) // columns))
+    figure = new_figure(max(6.0, 4.4 * columns), 0.6 + 3.4 * lines, dpi=110)
+    grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    for panel, site in zip(grid.ravel(), sites, strict=False):
         mine = [row for row in rows if (row["site"] or "all pictures") == site]
         _panel(panel, site, mine, taxonomy.names, colors)
-    panels[0].set_ylabel("cover (% of the quadrat)")
-    handles, names = panels[0].get_legend_handles_labels()
+    for empty in grid.ravel()[len(sites) :]:
+        empty.set_axis_off()
+    for line in grid:
+        line[0].set_ylabel("cover (% of the quadrat)")
+    # A site may lack a taxon that another has: every taxon is named once.
+    named = {name: bar for panel in grid.ravel() for bar, name in zip(*panel.get_legend_handles_labels(), strict=True)}
+    names = [taxon for taxon in taxonomy.names if taxon in named]
+    handles = [named[name] for name in names]
     if handles:
         figure.legend(handles, names, loc="outside lower center", ncols=min(6, len(names)), frameon=False, fontsize=9)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return png(figure)
 
 
 def _panel(panel, site, rows, taxa, colors) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - matplotlib's axes

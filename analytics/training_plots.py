@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from analytics.figures import new_figure, png
 
 _PANELS = (
     ("losses in training", "train/"),
@@ -21,8 +19,7 @@ def training_plot(curves: Mapping[str, Sequence[float]]) -> bytes:
     Args:
         curves: columns of equal length: ``epoch``, ``train/...``, ``val/...``, ``metrics/...(M)``.
     """
-    figure = Figure(figsize=(13, 3.6), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(13, 3.6, dpi=110)
     panels = figure.subplots(1, len(_PANELS), squeeze=False)[0]
     for panel, (title, prefix) in zip(panels, _PANELS, strict=True):
         for name, values in curves.items():
@@ -37,6 +34,4 @@ def training_plot(curves: Mapping[str, Sequence[float]]) -> bytes:
         panel.grid(axis="y", color="#dddddd", linewidth=0.6)
         if panel.lines:
             panel.legend(frameon=False, fontsize=8)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return png(figure)

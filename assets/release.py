@@ -14,6 +14,7 @@ from assets.clean import STAGE as CLEAN
 from assets.common.dataset import UnfitError, batch_loader, plan_release
 from assets.common.names import META_PREVIEW, TEAM_SCIENCE
 from assets.common.partitions import RELEASES
+from assets.common.release_page import write_page
 from assets.corals import GATE as CORALS
 from assets.corners import GATE as CORNERS
 from assets.cover import STAGE as COVER
@@ -61,6 +62,7 @@ def datasets_release(
         request = read_request(tables.store, name)
         plan = plan_release(tables, surveys, request)
         record = write_release(plan, batch_loader(tables, surveys), ReleaseShelf(tables.store, name), progress=told)
+        page = write_page(tables, plan, record)
     except REFUSALS as error:
         raise dg.Failure(f"release {name}: {error}", allow_retries=False) from error
     with tempfile.TemporaryDirectory() as folder:
@@ -75,6 +77,7 @@ def datasets_release(
             "splits": dg.MetadataValue.json(counts["splits"]),
             "formats": ", ".join(plan.formats),
             "checked_objects": record["checked_objects"],
+            "report": dg.MetadataValue.path(page),
             "path": dg.MetadataValue.path(tables.store.uri(release_key(name, RELEASE_JSON)).rpartition("/")[0]),
             META_PREVIEW: dg.MetadataValue.md(markdown_image(plot, "image/png", "cover per taxon and year")),
         }

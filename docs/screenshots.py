@@ -18,7 +18,8 @@ from urllib.parse import urlencode
 import dagster as dg
 from PIL import Image
 
-from deploy.local.runtime import prepare, services
+from deploy.local.runtime import prepare
+from deploy.local.services import services
 from deploy.local.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]

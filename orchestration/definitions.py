@@ -7,7 +7,21 @@ from types import ModuleType
 
 import dagster as dg
 
-from assets import analytics, clean, corals, corners, cover, lattice, models, quality, raw, rectified, release
+from assets import (
+    analytics,
+    clean,
+    colonies,
+    corals,
+    corners,
+    cover,
+    lattice,
+    models,
+    quality,
+    raw,
+    rectified,
+    release,
+)
+from orchestration import health
 from orchestration.executors import share_executor
 from orchestration.jobs import make_release, shared_jobs, start_batch
 from orchestration.schedules import all_schedules
@@ -27,9 +41,11 @@ MODULES: list[ModuleType] = [
     corals,
     quality,
     cover,
+    colonies,
     release,
     models,
     analytics,
+    health,
 ]
 
 
@@ -47,7 +63,7 @@ def build_defs(settings: Settings | None = None, overrides: Mapping[str, object]
         assets=dg.load_assets_from_modules(MODULES),
         asset_checks=dg.load_asset_checks_from_modules(MODULES),
         jobs=jobs,
-        schedules=all_schedules(settings.reconcile_cron, settings.analytics_cron),
+        schedules=all_schedules(settings.reconcile_cron, settings.analytics_cron, settings.health_cron),
         sensors=[
             surveys_sensor(start_batch, interval),
             reviews_sensor(after, interval),

@@ -75,6 +75,18 @@ refresh_analytics = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="Manifests, cover and reviews -> ClickHouse tables.",
 )
+look_after = dg.define_asset_job(
+    "look_after",
+    dg.AssetSelection.groups("platform"),
+    executor_def=dg.in_process_executor,
+    description="The whole installation looked at, as 'reefline doctor' does.",
+)
+follow_colonies = dg.define_asset_job(
+    "follow_colonies",
+    _keys("colonies/tracks"),
+    executor_def=dg.in_process_executor,
+    description="Reviewed corals of all years -> colonies through time.",
+)
 
 AFTER = {Gate.CORNERS: after_corners, Gate.LATTICE: after_lattice, Gate.CORALS: after_corals}
 """The job that follows each gate."""
@@ -117,7 +129,9 @@ ALL_JOBS: list[Any] = [
     make_release,
     retrain,
     refresh_analytics,
+    follow_colonies,
     reconcile_reviews,
+    look_after,
 ]
 
 

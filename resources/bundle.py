@@ -10,7 +10,7 @@ from resources.cvat import CvatClient, StoredPictures
 from resources.cvat.declared import DeclaredStorage
 from resources.inbox import Inbox
 from resources.models import InstalledModels
-from resources.notifier import Notifier
+from resources.notifier import Notifier, parse_routes
 from resources.object_store import open_store
 from resources.settings import Settings, SettingsError
 from resources.surveys import SurveyCatalog
@@ -30,8 +30,27 @@ def build_resources(settings: Settings) -> dict[str, object]:
         "inbox": Inbox(settings.inbox),
         "clickhouse": ClickHouse(settings.clickhouse),
         "models": InstalledModels(store),
-        "notifier": Notifier(settings.notify_url),
+        "notifier": make_notifier(settings),
     }
+
+
+def make_notifier(settings: Settings) -> Notifier:
+    """What tells people, at the installation's addresses.
+
+    Raises:
+        SettingsError: an address is none.
+    """
+    emails = [address.strip() for address in settings.notify_email.split(",") if address.strip()]
+    try:
+        return Notifier(
+            settings.notify_url,
+            routes=parse_routes(settings.notify_routes),
+            emails=emails,
+            smtp_url=settings.smtp_url.get_secret_value(),
+            sender=settings.smtp_from,
+        )
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def make_cvat(settings: Settings) -> CvatClient:

@@ -13,10 +13,11 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 MAX_REDIRECTS = 5
 SECONDS = 30.0
@@ -72,6 +73,8 @@ class Downloader:
 
     def _from_https(self, url: str, limit: int, deadline: float) -> bytes | str:
         """The file, or where a redirect leads."""
+        import httpx  # slow to load
+
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname:
             raise DownloadError(f"{url}: only https:// is followed")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from analytics.quality.agreement import ratings_at
 from labels.lattice import LatticeTopology
@@ -40,7 +40,7 @@ def wilson(hits: int, points: int) -> tuple[float, float]:
     """95 % interval of a binomial share; (0, 1) for no points."""
     if points <= 0:
         return 0.0, 1.0
-    z = float(ndtri(0.5 + CONFIDENCE / 2))
+    z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
     share = hits / points
     centre = (share + z * z / (2 * points)) / (1 + z * z / points)
     reach = z / (1 + z * z / points) * np.sqrt(share * (1 - share) / points + z * z / (4 * points * points))

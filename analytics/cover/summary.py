@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from enum import StrEnum
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
-from scipy.special import ndtri, stdtrit
 
 from labels.taxonomy import Taxonomy
 
@@ -75,15 +75,22 @@ def mean_interval(shares: ArrayLike) -> tuple[float, float]:
         return 0.0, 1.0
     error = float(np.std(values, ddof=1) / np.sqrt(count))
     if mean <= 0 or mean >= 1:
-        reach = float(ndtri(0.5 + CONFIDENCE / 2)) ** 2
+        reach = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2) ** 2
         far = reach / (count + reach)
         return (0.0, far) if mean <= 0 else (1 - far, 1.0)
     if error <= 0:
         return mean, mean
-    quantile = float(stdtrit(count - 1, 0.5 + CONFIDENCE / 2))
+    quantile = _t_quantile(count - 1)
     centre, width = np.log(mean / (1 - mean)), quantile * error / (mean * (1 - mean))
     low, high = 1 / (1 + np.exp(-np.clip([centre - width, centre + width], -700, 700)))
     return float(low), float(high)
+
+
+def _t_quantile(freedom: int) -> float:
+    """Student's t that :data:`CONFIDENCE` of a two-sided interval reaches to."""
+    from scipy.special import stdtrit  # slow to load
+
+    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
 
 
 def at_level(cover: pa.Table, taxonomy: Taxonomy, level: Level) -> pa.Table:
@@ -160,9 +167,7 @@ def trends(cover: pa.Table) -> pa.Table:
         slopes = np.array([_slope(points) for points in several])
         low = high = None
         if len(slopes) > 1:
-            reach = float(
-                stdtrit(len(slopes) - 1, 0.5 + CONFIDENCE / 2) * np.std(slopes, ddof=1) / np.sqrt(len(slopes))
-            )
+            reach = float(_t_quantile(len(slopes) - 1) * np.std(slopes, ddof=1) / np.sqrt(len(slopes)))
             low, high = float(slopes.mean()) - reach, float(slopes.mean()) + reach
         years = [year for points in several for year, _ in points]
         rows.append(

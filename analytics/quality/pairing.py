@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,8 @@ def pair(
         gt_labels: labels of the columns.
         threshold: least similarity of a pair; one exactly at it is a pair.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to load
+
     count_ds, count_gt = len(ds_labels), len(gt_labels)
     known = np.where(np.isfinite(similarity), similarity, 0.0).reshape(count_ds, count_gt)
     size = max(count_ds, count_gt)

@@ -7,5 +7,15 @@ Belongs here: pages, their charts and overlays, as bytes. Stays out: measuring (
 from __future__ import annotations
 
 from analytics.report.batch import BatchReport, GatePixels, Picture, batch_report
+from analytics.report.release import BatchLine, ReleaseReport, Worst, release_report
 
-__all__ = ["BatchReport", "GatePixels", "Picture", "batch_report"]
+__all__ = [
+    "BatchLine",
+    "BatchReport",
+    "GatePixels",
+    "Picture",
+    "ReleaseReport",
+    "Worst",
+    "batch_report",
+    "release_report",
+]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+
+from analytics.figures import new_figure, png
 
 INK, GRID, ACCENT = "#22303a", "#e3e8ea", "#0b7285"
 CHANGE_COLORS = {
@@ -28,7 +27,7 @@ def overlap_curve(ious: Sequence[float]) -> bytes:
     axes.plot(at, share * 100, color=ACCENT, linewidth=2)
     axes.fill_between(at, 0, share * 100, color=ACCENT, alpha=0.12)
     axes.set(xlabel="IoU of at least", ylabel="share of pairs (%)", xlim=(0, 1), ylim=(0, 102))
-    return _png(figure)
+    return png(figure)
 
 
 def change_bars(changes: Mapping[str, Mapping[str, int]]) -> bytes:
@@ -46,21 +45,14 @@ def change_bars(changes: Mapping[str, Mapping[str, int]]) -> bytes:
         left += counts
     axes.set_xlabel("colonies")
     figure.legend(loc="outside upper center", ncols=5, frameon=False, fontsize=8, handlelength=1)
-    return _png(figure)
+    return png(figure)
 
 
 def _figure(width: float, height: float):  # type: ignore[no-untyped-def]  # noqa: ANN202 - matplotlib's own types
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(width, height, dpi=120)
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=INK, labelsize=8)
     axes.grid(color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     return figure, axes
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -63,7 +63,7 @@ def plan_release(tables: BatchTables, surveys: SurveyCatalog, request: ReleaseRe
         request.reason,
         taxonomy,
         " and ".join(sorted({config.license for config in configs})),
-        "; ".join(sorted({config.citation for config in configs if config.citation})) or None,
+        _citation(configs, request.name),
         formats,
         Filter(request.taxa, request.by),
         request.override,
@@ -73,6 +73,12 @@ def plan_release(tables: BatchTables, surveys: SurveyCatalog, request: ReleaseRe
         load_topology(next(iter(topologies))) if len(topologies) == 1 else None,
         version("reefline"),
     )
+
+
+def _citation(configs: Sequence[SurveyConfig], release: str) -> str:
+    """As the survey files say; made of the titles of those that do not."""
+    said = {config.citation or f"{config.title or config.name}. Dataset, release {release}" for config in configs}
+    return "; ".join(sorted(said))
 
 
 def batch_loader(tables: BatchTables, surveys: SurveyCatalog) -> Callable[[str], BatchInput]:

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from scipy import ndimage
 from shapely.geometry import Polygon
 
 from inference.polygons.arcs import Arcs, arcs_of
@@ -49,6 +48,8 @@ def labels_to_polygons(
 
 def _parts(labels: NDArray[np.int32], least: float) -> tuple[list[int], list[NDArray[np.uint8]], list[tuple[int, int]]]:
     """The parts of all labels that hang together by edges: the label, the mask, and left and top of each."""
+    from scipy import ndimage  # slow to load
+
     owners, crops, places = [], [], []
     for number, box in enumerate(ndimage.find_objects(labels), 1):
         if box is None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from inference.engines import EngineError
 from inference.segmentation.pieces import Piece, piece_of
@@ -64,6 +63,8 @@ def regions(
         taxa: names of the planes after the first.
         least: regions of fewer pixels are left out.
     """
+    from scipy import ndimage  # slow to load
+
     found = []
     for number, where in enumerate(ndimage.find_objects(owners), 1):
         if where is None:

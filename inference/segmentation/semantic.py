@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from inference.segmentation.dense import probabilities, regions, resized, unmirrored
 from inference.segmentation.pieces import Piece
@@ -36,6 +35,8 @@ class SemanticSegmenter(Segmenter):
 
 
 def _without_small_holes(mask: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
+    from scipy import ndimage  # slow to load
+
     holes, count = ndimage.label(ndimage.binary_fill_holes(mask) & ~mask)
     if not count:
         return mask

@@ -6,7 +6,7 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,8 @@ from rich.live import Live
 from deploy.local.demo.photos import SampleSize, SampleSurvey, own_pictures, sample
 from deploy.local.demo.progress import LineReporter, Progress, Watcher, draw
 from deploy.local.demo.summary import finished_summary, print_summary, write_summary
-from deploy.local.runtime import Embedded, prepare, services
+from deploy.local.runtime import Embedded, prepare
+from deploy.local.services import services
 from deploy.local.supervisor import RuntimeProblem, Service, Supervisor
 from orchestration.cli.context import UsageProblem
 from orchestration.cli.cvat import apply, declare
@@ -33,10 +34,12 @@ logger = logging.getLogger("reefline.demo")
 
 RELEASE = "demo-1.0.0"
 FAST = {
-    # A demo is watched: look often, heal every minute. An installation keeps the defaults.
+    # A demo is watched: look often, heal soon. An installation keeps the defaults. Each of these runs takes a
+    # processor from the demo itself for some seconds, so not every minute.
     "REEFLINE_SENSOR_INTERVAL_S": "1",
-    "REEFLINE_RECONCILE_CRON": "* * * * *",
-    "REEFLINE_ANALYTICS_CRON": "*/2 * * * *",
+    "REEFLINE_RECONCILE_CRON": "*/2 * * * *",
+    "REEFLINE_ANALYTICS_CRON": "*/3 * * * *",
+    "REEFLINE_HEALTH_CRON": "0 0 1 1 *",  # nobody reads it there
 }
 PATIENCE_S = 300.0
 """The demo gives up when nothing has moved for so long."""
@@ -44,7 +47,12 @@ PATIENCE_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What the user asked for."""
+    """What the user asked for.
+
+    Attributes:
+        settings: that differ from the demo's own, by the names of their variables; a database, say.
+        web: with the Dagster UI.
+    """
 
     folder: Path
     images: Path | None = None
@@ -52,6 +60,8 @@ class DemoOptions:
     lattice: str | None = None
     frame_cm: float = 100.0
     size: SampleSize = field(default_factory=SampleSize)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    web: bool = False
 
 
 def run_demo(options: DemoOptions, console: Console) -> Path:
@@ -72,9 +82,9 @@ def run_demo(options: DemoOptions, console: Console) -> Path:
         console.print("Everything is done already; nothing was redone (--fresh starts over).")
         print_summary(done, console)
         return options.folder / "summary.json"
-    installation = prepare(options.folder / "home", survey.surveys_dir, FAST)
+    installation = prepare(options.folder / "home", survey.surveys_dir, {**FAST, **options.settings})
     with Supervisor(installation.home) as supervisor:
-        _start(supervisor, installation, survey, console)
+        _start(supervisor, installation, survey, console, web=options.web)
         _drive(supervisor, installation, survey, console, started)
         summary = write_summary(options.folder, installation, survey, RELEASE, time.monotonic() - started)
     print_summary(summary, console)
@@ -98,9 +108,11 @@ def _survey(options: DemoOptions, console: Console) -> SampleSurvey:
         return sample(options.folder, options.size, tell=status.update)
 
 
-def _start(supervisor: Supervisor, installation: Embedded, survey: SampleSurvey, console: Console) -> None:
+def _start(
+    supervisor: Supervisor, installation: Embedded, survey: SampleSurvey, console: Console, *, web: bool
+) -> None:
     with console.status("starting CVAT sandbox, webhook receiver and Dagster") as status:
-        wanted = services(installation, web=False)
+        wanted = services(installation, web=web)
         for service in wanted:
             supervisor.start(service)
         for name in ("sandbox", "receiver"):
