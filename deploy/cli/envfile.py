@@ -30,6 +30,7 @@ SECRETS = {
     "DEPLOY_CLICKHOUSE_REEFLINE_PASSWORD": "ClickHouse: reefline's tables",
     "DEPLOY_CLICKHOUSE_CVAT_PASSWORD": "ClickHouse: writes CVAT's events",
     "DEPLOY_CLICKHOUSE_GRAFANA_PASSWORD": "ClickHouse: reads",
+    "REEFLINE_PRIVACY_KEY": "key of the hashes that stand for people's addresses",
     "REEFLINE_WEBHOOK_SECRET": "CVAT signs its deliveries with it",
 }
 """Generated once, with what each opens."""
@@ -57,7 +58,7 @@ DEFAULTS = {
     "DEPLOY_CLICKHOUSE_IMAGE": ("docker.io/clickhouse/clickhouse-server:26.3.17.4", ""),
     "DEPLOY_VECTOR_IMAGE": ("docker.io/timberio/vector:0.57.0-alpine", ""),
     "DEPLOY_GRAFANA_IMAGE": ("docker.io/grafana/grafana:13.2.3", ""),
-    "DEPLOY_GRAFANA_CLICKHOUSE_PLUGIN": ("4.8.2", "Grafana's data source, fetched at its start"),
+    "DEPLOY_GRAFANA_CLICKHOUSE_PLUGIN": ("4.20.0", "Grafana's data source, fetched at its start"),
     "REEFLINE_STORE_URL": ("file:///data/store", "the object store; s3://bucket/prefix with the overlay s3"),
     "REEFLINE_CVAT_TOKEN": ("", "access token of CVAT's service account, or:"),
     "REEFLINE_CVAT_USERNAME": ("", ""),
@@ -67,6 +68,7 @@ DEFAULTS = {
     "REEFLINE_CLICKHOUSE_URL": ("", ""),
     "REEFLINE_WEBHOOK_SECRET_PREVIOUS": ("", "the old secret while it is being changed"),
     "REEFLINE_NOTIFY_URL": ("", "gets a JSON POST for every failed run"),
+    "REEFLINE_CVAT_EVENTS_DATABASE": ("", "database of CVAT's events on the same ClickHouse"),
     "REEFLINE_DEVICE": ("auto", ""),
     "REEFLINE_SHARES": ("1", ""),
 }

@@ -138,6 +138,8 @@ def _cvat_values(choices: Choices, values: Mapping[str, str]) -> dict[str, str]:
     if not values.get("REEFLINE_CVAT_TOKEN"):
         made["REEFLINE_CVAT_USERNAME"] = values.get("REEFLINE_CVAT_USERNAME") or CVAT_USER
         made["REEFLINE_CVAT_PASSWORD"] = values.get("REEFLINE_CVAT_PASSWORD") or envfile.new_secret()
+    if "analytics" in choices.profiles:
+        made["REEFLINE_CVAT_EVENTS_DATABASE"] = "cvat"
     if values["REEFLINE_STORE_URL"].startswith("file:") and values["REEFLINE_CVAT_PICTURES"] == "auto":
         made |= {"REEFLINE_CVAT_PICTURES": "share", "REEFLINE_CVAT_SHARE_PREFIX": "reefline/store/"}
     return made

@@ -113,7 +113,8 @@ def checkout(tmp_path):
     """The parts of a checkout that Compose mounts or builds from; the folder of compose.yaml."""
     ignore = shutil.ignore_patterns(".env", "secrets", "cvat", "photos", "surveys", "__pycache__")
     shutil.copytree(COMPOSE, tmp_path / "deploy/compose", ignore=ignore)
-    (tmp_path / "deploy/grafana/dashboards").mkdir(parents=True)
+    for name in ("dashboards", "provisioning"):
+        (tmp_path / "deploy/grafana" / name).mkdir(parents=True)
     return tmp_path / "deploy/compose"
 
 

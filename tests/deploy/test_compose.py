@@ -239,14 +239,14 @@ def test_images_in_env_and_compose_are_the_same_and_pinned(tmp_path):
 
 
 def test_grafana_finds_its_data_source_and_dashboards():
-    folder = COMPOSE / "grafana/provisioning"
-    source = yaml.safe_load((folder / "datasources/clickhouse.yaml").read_text(encoding="utf-8"))["datasources"][0]
-    assert source["jsonData"]["username"] == "grafana"
-    assert source["secureJsonData"]["password"].startswith("$")
-    provider = yaml.safe_load((folder / "dashboards/reefline.yaml").read_text(encoding="utf-8"))["providers"][0]
+    ours = COMPOSE.parent / "grafana/provisioning"
     services = yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    source = (ours / "datasources/clickhouse.yaml").read_text(encoding="utf-8")
+    assert set(re.findall(r"\$(\w+)", source)) <= set(services["grafana"]["environment"])
+    provider = yaml.safe_load((ours / "dashboards/reefline.yaml").read_text(encoding="utf-8"))["providers"][0]
     mounted = [volume.split(":")[1] for volume in services["grafana"]["volumes"]]
     assert provider["options"]["path"] in mounted
+    assert services["grafana"]["environment"]["REEFLINE_GRAFANA_CLICKHOUSE_USER"] == "grafana"
 
 
 def test_no_file_of_the_deployment_holds_a_secret():
