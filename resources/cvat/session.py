@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode, urlparse
 
@@ -43,6 +43,8 @@ class Session:
         """Use the server at ``url`` with an access token, or with user and password."""
         self.url = url.rstrip("/")
         self.calls = 0
+        self.acted: Callable[[str, str, Any, Any], None] | None = None
+        """Told of every request that has changed something: method, path, body, answer."""
         self._token, self._username, self._password = token, username, password
         self._lock = threading.RLock()
         self._client: Any = None
@@ -67,7 +69,10 @@ class Session:
             CvatRefused: CVAT answers with an error that stays.
             CvatUnavailable: CVAT does not answer, or fails again and again.
         """
-        return self._patiently(lambda: self._once(method, path, body, query))
+        answer = self._patiently(lambda: self._once(method, path, body, query))
+        if self.acted is not None and method != "GET":
+            self.acted(method, path, body, answer)
+        return answer
 
     def listed(self, path: str, **query: Any) -> list[dict[str, Any]]:
         """All items of a paged list, in the server's order."""
