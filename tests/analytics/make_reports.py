@@ -13,9 +13,11 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner
 
+from analytics.table_plots import PLOTS
 from deploy.local.sample import fill
 from orchestration.cli.analytics_report import report
 from orchestration.cli.context import UsageProblem
+from resources.answers import ask
 from resources.clickhouse import ClickHouse
 
 CALLS = {
@@ -39,6 +41,8 @@ def main() -> None:
         if name == "all":
             with ClickHouse(os.environ["REEFLINE_CLICKHOUSE_URL"]).session() as session:
                 fill(session)
+                for table, (question, plot) in PLOTS.items():
+                    (folder / f"{table}.png").write_bytes(plot(ask(session, question)))
         result = CliRunner().invoke(app, [*arguments, "--out", str(folder / f"{name}.html")])
         if result.exception and not isinstance(result.exception, UsageProblem):
             raise result.exception

@@ -13,9 +13,11 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from analytics.report.campaign import svg
 from analytics.report.campaign.boxes import table, written
+from analytics.table_plots import PLOTS
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 PEOPLE = {"tehani", "moana", "louis", "ines"}
@@ -57,6 +59,12 @@ def reports(tmp_path_factory):
     command = [sys.executable, "-m", "tests.analytics.make_reports", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+    # Drawn from the same tables in the same process.
+    assert {path.stem for path in folder.glob("*.png")} == set(PLOTS)
+    for path in folder.glob("*.png"):
+        with Image.open(path) as picture:
+            assert picture.width == 720
+            assert len(picture.convert("RGB").getcolors(1 << 20)) > 20, "nothing is drawn"
     texts = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.html")}
     return texts, json.loads((folder / "said.json").read_text(encoding="utf-8"))
 

@@ -24,7 +24,7 @@ def campaign(answers: Mapping[str, Rows], hour_cost: float) -> Section:
         _queue(answers["queue"]),
         _waiting(answers["gate_latency"]),
         _weeks(answers["throughput_weeks"]),
-        _throughput(answers["throughput"]),
+        _throughput(answers["throughput"], wide=not hour_cost),
     ]
     if hour_cost:
         boxes.append(_cost(answers["cost"]))
@@ -72,12 +72,12 @@ def _queue(rows: Rows) -> Box:
     return table("queue", shown, columns, links={"gate": "url"}, forms={"hours_waiting": "h"})
 
 
-def _throughput(rows: Rows) -> Box:
+def _throughput(rows: Rows, *, wide: bool) -> Box:
     # Only the coral gate's objects are counted.
     shown = [{**row, "objects_per_hour": row["objects_per_hour"] or None} for row in rows]
     columns = {"survey": "survey", "gate": "gate", "pictures": "pictures", "hours": "hours",
                "minutes_per_picture": "min / picture", "objects_per_hour": "colonies / h"}  # fmt: skip
-    return table("throughput", shown, columns)
+    return table("throughput", shown, columns, wide=wide)
 
 
 def _cost(rows: Rows) -> Box:
