@@ -22,6 +22,7 @@ from analytics.quality.rules import Broken, broken_rules
 from analytics.quality.truth import Answer, against_truth
 from analytics.report import BatchReport, GatePixels, Picture, batch_report
 from assets.clean import STAGE as CLEAN
+from assets.common.cvat_report import cvat_report
 from assets.common.metadata import thumbnail
 from assets.common.names import META_MANIFEST, TEAM_SCIENCE, Gate
 from assets.common.partitions import BATCHES
@@ -35,12 +36,13 @@ from labels.manifest import ManifestRow, Status
 from labels.schema import Shape
 from labels.survey import SurveyConfig
 from labels.taxonomy import load_taxonomy
+from resources.cvat import CvatClient
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
 
 STAGE = "quality/report"
 CHANGES = "quality/changes"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 OVERLAY_PX = 640
 
 
@@ -57,11 +59,12 @@ def quality_report(
     context: dg.AssetExecutionContext,
     tables: dg.ResourceParam[BatchTables],
     surveys: dg.ResourceParam[SurveyCatalog],
+    cvat: dg.ResourceParam[CvatClient],
 ) -> dg.MaterializeResult:
     """Proposed against reviewed: outlines added, deleted, reshaped, relabelled; corners and nodes moved, in pixels."""
     batch = context.partition_key
     survey = surveys.of_batch(batch)
-    measured = write_report(tables, survey, batch)
+    measured = write_report(tables, survey, batch, cvat)
     works = [Work(row) for row in measured.rows if row.usable]
     result = run_stage(tables, STAGE, batch, works, lambda work: Done(), code_version=CODE_VERSION)
     corals = measured.figures["corals"]
@@ -130,8 +133,12 @@ class Measured:
     reviewed: Sequence[Shape]
 
 
-def measure(tables: BatchTables, survey: SurveyConfig, batch: str) -> Measured:
-    """Compare what was proposed with what was reviewed, at every gate."""
+def measure(tables: BatchTables, survey: SurveyConfig, batch: str, cvat: CvatClient | None = None) -> Measured:
+    """Compare what was proposed with what was reviewed, at every gate.
+
+    Args:
+        cvat: asked for its own report where there is a ground truth.
+    """
     taxa = load_taxonomy(survey.taxonomy).names
     rows = tables.manifest(CORALS.reviewed, batch)
     sizes = {row.image_id: (row.width or 0, row.height or 0) for row in rows if row.usable}
@@ -151,6 +158,7 @@ def measure(tables: BatchTables, survey: SurveyConfig, batch: str) -> Measured:
             "cover_error": cover_error(proposed, reviewed, taxa, sizes),
         },
         "ground_truth": truth,
+        "cvat": cvat_report(tables, batch, cvat) if truth else None,
         "broken_rules": len(broken),
         "reasons": reasons_against(survey.quality, len(rows), failed, broken, truth),
     }
@@ -186,9 +194,9 @@ def answers_and_truth(
     return answers, {image_id: truth.get(image_id, []) for image_id in about}
 
 
-def write_report(tables: BatchTables, survey: SurveyConfig, batch: str) -> Measured:
+def write_report(tables: BatchTables, survey: SurveyConfig, batch: str, cvat: CvatClient | None = None) -> Measured:
     """Measure a batch and write its conflicts, changes, figures and the page for people."""
-    measured = measure(tables, survey, batch)
+    measured = measure(tables, survey, batch, cvat)
     tables.write_table(STAGE, batch, conflicts_table(measured.outlines.conflicts, Gate.CORALS))
     tables.write_table(CHANGES, batch, changes_table(measured.outlines.changes))
     tables.store.put(page_key(batch), batch_report(page_of(tables, survey, batch, measured)))

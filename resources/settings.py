@@ -115,6 +115,12 @@ class Settings(BaseSettings):
         "'gpu' has slots run at once: dagster instance concurrency set gpu N.",
     )
 
+    share_pods: str = Field(
+        "",
+        description="Kubernetes: each share of a batch runs in a pod of its own. JSON of Dagster's step_k8s_config, "
+        "for example to ask for a card; {} for pods like the run's. Empty: processes of the run.",
+    )
+
     @property
     def store(self) -> str:
         """URL of the object store, with the embedded default filled in."""

@@ -52,8 +52,18 @@ def open_table(context: dg.AssetExecutionContext, clickhouse: ClickHouse, asset:
 
 def insert_rows(session: Session, table: str, rows: Sequence[Mapping[str, Any]]) -> int:
     """Append rows; the columns take their types from the table."""
+    if not rows:
+        return 0
     with session.explained():
-        return session.insert(table, pa.Table.from_pylist(list(rows))) if rows else 0
+        columns = ", ".join(rows[0])
+        there = session.query(f"SELECT {columns} FROM {table} LIMIT 0").schema  # noqa: S608 - our own names
+        plain = [pa.field(f.name, getattr(f.type, "value_type", f.type) if _coded(f) else f.type) for f in there]
+        return session.insert(table, pa.Table.from_pylist(list(rows), schema=pa.schema(plain)))
+
+
+def _coded(field: pa.Field) -> bool:
+    """LowCardinality comes as a dictionary; rows are plain."""
+    return pa.types.is_dictionary(field.type)
 
 
 def result(session: Session, table: str, loaded: int, more: Mapping[str, Any] | None = None) -> dg.MaterializeResult:

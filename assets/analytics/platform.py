@@ -45,7 +45,7 @@ def analytics_runs(context: dg.AssetExecutionContext, clickhouse: dg.ResourcePar
     with open_table(context, clickhouse, "runs") as session:
         last = session.value("SELECT maxOrNull(loaded_at) FROM runs FINAL")
         open_runs = session.query(
-            "SELECT run_id FROM runs FINAL WHERE status IN {unfinished:Array(String)}", {"unfinished": UNFINISHED}
+            "SELECT run_id FROM runs FINAL WHERE status IN {unfinished:Array(String)}", {"unfinished": list(UNFINISHED)}
         )["run_id"].to_pylist()
         since = last - timedelta(minutes=10) if last else None
         loaded = 0

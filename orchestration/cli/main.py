@@ -23,6 +23,7 @@ from labels.taxonomy import TaxonomyError
 from orchestration.cli import (
     analytics,
     analytics_report,
+    audit,
     cvat,
     doctor,
     imports,
@@ -35,6 +36,7 @@ from orchestration.cli import (
     worktime,
 )
 from orchestration.cli.context import State, UsageProblem
+from resources.audit import AuditError
 from resources.clickhouse import ClickHouseRefused, ClickHouseUnavailable
 from resources.cvat import CvatRefused, CvatUnavailable
 from resources.events.people import UnknownPersonError
@@ -45,6 +47,7 @@ from resources.settings import SettingsError
 
 USER_ERRORS = (
     UsageProblem,
+    AuditError,
     SettingsError,
     SurveyError,
     TaxonomyError,
@@ -81,6 +84,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(release.app, name="release")
 analytics.app.command("report")(analytics_report.report)
 app.add_typer(analytics.app, name="analytics")
+app.command("audit")(audit.audit)
 app.command("doctor")(doctor.doctor)
 app.command("ingest")(ingest.ingest)
 app.command("import")(imports.import_labels)
@@ -107,8 +111,8 @@ def main() -> None:
     """Run the command line."""
     for entry in entry_points(group="reefline.commands"):
         extra = entry.load()
-        for command in extra.registered_commands:
-            app.registered_commands.append(command)
+        app.registered_commands.extend(extra.registered_commands)
+        app.registered_groups.extend(extra.registered_groups)
     try:
         app()
     except USER_ERRORS as error:

@@ -13,6 +13,7 @@ from typing import Any
 
 from resources.cvat.errors import CvatRefused
 from resources.cvat.making import HALF_MADE, Annotate, Order, TaskMaker
+from resources.cvat.quality import WAIT_S, quality_report
 from resources.cvat.session import Session
 from resources.cvat.tasks import (
     Honeypots,
@@ -256,6 +257,10 @@ class CvatClient:
             job["start_frame"],
             job["stop_frame"],
         )
+
+    def quality_report(self, task_id: int, wait_s: float = WAIT_S) -> dict[str, Any] | None:
+        """CVAT's own quality report of a task, see :func:`resources.cvat.quality.quality_report`."""
+        return quality_report(self, task_id, wait_s)
 
     def delete_task(self, task_id: int) -> None:
         """Delete a task; it is no error when it is gone already."""

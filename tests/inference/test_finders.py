@@ -161,7 +161,7 @@ def test_a_frame_that_the_photos_border_cuts_off_is_doubted_and_the_border_named
 
 
 def test_a_photo_of_200_megapixels_is_searched_in_bounded_memory(corner_finder: CornerFinder) -> None:
-    small = render_scene(78, "easy", size=(1000, 800)).image
+    small = render_scene(79, "easy", size=(1000, 800)).image
     huge = cv2.resize(small, (16_000, 12_500), interpolation=cv2.INTER_NEAREST)
     tracemalloc.start()
     finding = corner_finder.find(huge)

@@ -33,6 +33,7 @@ KEYS = {
     "analytics/images",
     "analytics/cover",
     "analytics/reviews",
+    "platform/health",
     "analytics/batches",
     "analytics/objects",
     "analytics/quality",
@@ -41,7 +42,6 @@ KEYS = {
     "analytics/models",
     "analytics/events",
     "analytics/worktime",
-    "platform/health",
 }
 
 

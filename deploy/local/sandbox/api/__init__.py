@@ -14,6 +14,7 @@ from deploy.local.sandbox.api.labels import guides_routes, labels_routes
 from deploy.local.sandbox.api.marks import marks_routes
 from deploy.local.sandbox.api.organizations import organizations_routes
 from deploy.local.sandbox.api.quality import quality_routes
+from deploy.local.sandbox.api.reports import reports_routes
 from deploy.local.sandbox.api.trouble import trouble_routes
 from deploy.local.sandbox.api.validation import validation_routes
 from deploy.local.sandbox.api.webhooks import webhooks_routes
@@ -35,6 +36,7 @@ PARTS = (
     exports_routes,
     webhooks_routes,
     quality_routes,
+    reports_routes,
     trouble_routes,
 )
 """The order matters: a fixed address stands before one with a name in its place."""
