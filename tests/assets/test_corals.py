@@ -48,7 +48,7 @@ def test_labels_that_the_taxonomy_lacks_stop_the_stage_before_any_picture(tmp_pa
         entry["labels"][2] = "Krill"
         return weights
 
-    with pytest.raises(dg.Failure, match="Krill.*taxonomy"):
+    with pytest.raises(dg.Failure, match=r"Krill.*taxonomy"):
         segmenter(survey(), registry(tmp_path, renamed))
 
 
@@ -56,7 +56,7 @@ def test_weights_cut_in_half_stop_the_stage_with_a_reason(tmp_path):
     def halved(entry, weights):
         return weights[: len(weights) // 2]
 
-    with pytest.raises(dg.Failure, match="sha256|registered"):
+    with pytest.raises(dg.Failure, match=r"sha256|registered"):
         segmenter(survey(), registry(tmp_path, halved))
 
 
