@@ -54,6 +54,13 @@ class Cvat(Part):
     outlines: Literal["polygons", "masks"] = Field(
         "polygons", description="How colonies are drawn in CVAT: 'polygons', or 'masks' (brush and eraser)."
     )
+    keep_events_days: int | None = Field(
+        None,
+        ge=1,
+        le=36500,
+        description="Days that the analytics keep CVAT's events of the survey's tasks (who did what when); working "
+        "time stays. Empty = as long as the installation keeps them (REEFLINE_EVENTS_KEEP_DAYS).",
+    )
     done_at: Literal["annotation", "validation", "acceptance"] = Field(
         "annotation",
         description="A job is done when it is completed in this stage of CVAT or a later one: 'annotation' = when the "

@@ -98,6 +98,16 @@ class Lattice(Part):
 class Models(Part):
     """The models that propose labels."""
 
+    corners: Text = Field(
+        "auto",
+        description="Finder of the frame's corners: 'auto' = the registry's model for it, or geometry alone "
+        "when there is none; 'opencv' = geometry alone; or a model's 'name' or 'name@version'.",
+    )
+    lattice: Text = Field(
+        "auto",
+        description="Finder of the strings' crossings: 'auto', 'opencv', or a model's 'name' or 'name@version', as for "
+        "corners.",
+    )
     corals: Text = Field(
         "demo-corals", description="Coral segmentation model, as 'name' (the promoted version) or 'name@version'."
     )

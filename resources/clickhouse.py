@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,14 @@ LOCK_TIMEOUT_S = 120.0
 
 class ClickHouseUnavailable(RuntimeError):
     """ClickHouse cannot be used; the message says why."""
+
+
+class ClickHouseRefused(RuntimeError):
+    """ClickHouse does not do what is asked; the message says why and what to do. Nothing was lost on our side."""
+
+
+class SchemaIsOlderError(ClickHouseRefused):
+    """The database lacks migrations of this version."""
 
 
 class ClickHouse:
@@ -49,7 +58,9 @@ class ClickHouse:
         elif parts.scheme in ("http", "https"):
             yield from self._connected(tag, dsn=self.url)
         else:
-            raise ClickHouseUnavailable(f"REEFLINE_CLICKHOUSE_URL {self.url!r}: use http(s)://... or chdb:///folder")
+            raise ClickHouseUnavailable(
+                f"REEFLINE_CLICKHOUSE_URL begins with {parts.scheme!r}: use http(s)://... or chdb:///folder"
+            )
 
     @staticmethod
     def _connected(tag: Mapping[str, str] | None, **options: Any) -> Iterator[Session]:
@@ -59,7 +70,7 @@ class ClickHouse:
         try:
             client = clickhouse_connect.get_client(**options)
         except (ClickHouseError, OSError) as error:
-            raise ClickHouseUnavailable(f"ClickHouse does not answer: {str(error).splitlines()[0]}") from error
+            raise explain(error) from error
         try:
             yield Session(client, dict(tag or {}))
         finally:
@@ -72,7 +83,39 @@ class Session:
     def __init__(self, client: Any, tag: dict[str, str]) -> None:
         """Use a clickhouse-connect client."""
         self.client = client
-        self._settings = {"log_comment": json.dumps(tag, sort_keys=True)} if tag else {}
+        if tag:
+            client.set_client_setting("log_comment", json.dumps(tag, sort_keys=True))
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Errors of ClickHouse become lines that say what to do.
+
+        Raises:
+            ClickHouseUnavailable: it went away.
+            ClickHouseRefused: it is full, read-only, or refuses otherwise.
+        """
+        from clickhouse_connect.driver.exceptions import ClickHouseError
+
+        try:
+            yield
+        except ClickHouseError as error:
+            raise explain(error) from error
+        except OSError as error:
+            raise ClickHouseUnavailable(f"ClickHouse went away: {error}") from error
+
+    def check_schema(self) -> None:
+        """Make sure that the tables are those of this version.
+
+        Raises:
+            SchemaIsOlderError: migrations are missing.
+            MigrationError: the database is newer than this code.
+        """
+        there = self.client.command("EXISTS TABLE schema_migrations")
+        applied = self.client.query("SELECT number, sha256 FROM schema_migrations FINAL").result_rows if there else []
+        lacking = missing({int(number): str(digest) for number, digest in applied})
+        if lacking:
+            names = ", ".join(migration.name for migration in lacking)
+            raise SchemaIsOlderError(f"the database lacks {names}: run 'reefline analytics migrate'")
 
     def migrate(self) -> list[str]:
         """Apply the missing migrations; their names."""
@@ -99,14 +142,50 @@ class Session:
     def insert(self, table: str, rows: pa.Table) -> int:
         """Append rows to a table; how many."""
         if rows.num_rows:
-            self.client.insert_arrow(table, rows, settings=self._settings)
+            self.client.insert_arrow(table, rows)
         return rows.num_rows
+
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
+        """Do something; what ClickHouse says to it."""
+        return self.client.command(sql, parameters=dict(parameters or {}))
+
+    def value(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
+        """The only value of a query's result, ``None`` when it has no row."""
+        found = self.query(sql, parameters)
+        return found.column(0)[0].as_py() if found.num_rows else None
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The result of a query."""
-        return self.client.query_arrow(
-            sql, parameters=dict(parameters or {}), settings=self._settings, use_strings=True
-        )
+        return self.client.query_arrow(sql, parameters=dict(parameters or {}), use_strings=True)
+
+
+ADVICE = {
+    16: "its tables are of another version: run 'reefline analytics migrate'",
+    47: "its tables are of another version: run 'reefline analytics migrate'",
+    60: "a table is missing: run 'reefline analytics migrate'",
+    81: "the database is missing: create it, or correct REEFLINE_CLICKHOUSE_URL",
+    164: "it is read-only for this user: use the writing user of analytics/access/users.sql",
+    241: "the query needs more memory than it may take",
+    242: "the table is read-only: look at the server's log and its disk",
+    243: "its disk is full: make room",
+    252: "it has too many parts to merge: it will take more in a while",
+    396: "the answer is larger than this user may have: ask for a shorter period",
+    497: "this user lacks the right: see analytics/access/users.sql",
+    516: "user or password are wrong: see REEFLINE_CLICKHOUSE_URL",
+}
+"""What to do about an error, by ClickHouse's number."""
+
+
+def explain(error: Exception) -> ClickHouseRefused | ClickHouseUnavailable:
+    """An error of the driver as a line for people."""
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    number = re.search(r"[Cc]ode:? (\d+)", first)
+    if number is None:
+        return ClickHouseUnavailable(f"ClickHouse does not answer: {first[:300]}")
+    advice = ADVICE.get(int(number[1]))
+    return ClickHouseRefused(
+        f"ClickHouse refuses: {advice} ({first[:200]})" if advice else f"ClickHouse: {first[:500]}"
+    )
 
 
 @contextmanager

@@ -84,6 +84,24 @@ class Settings(BaseSettings):
     )
     analytics_cron: str = Field("*/15 * * * *", description="When the ClickHouse tables are refreshed.")
     health_cron: str = Field("7 * * * *", description="When the whole installation is looked at ('reefline doctor').")
+    event_emails: Literal["keep", "hash", "drop"] = Field(
+        "drop", description="E-mail addresses in CVAT's events: 'drop', 'hash' (needs REEFLINE_PRIVACY_KEY) or 'keep'."
+    )
+    privacy_key: SecretStr = Field(SecretStr(""), description="Key of the hashes that stand for e-mail addresses.")
+    events_secret: SecretStr = Field(
+        SecretStr(""), description="Secret that CVAT's Vector or logger sends to the event sink (bearer or password)."
+    )
+    events_pull: bool = Field(True, description="Whether events are pulled from CVAT's export at every refresh.")
+    events_overlap_s: int = Field(
+        3600, ge=0, le=30 * 86400, description="Seconds before the last pull that are read again, for late events."
+    )
+    cvat_events_database: str = Field(
+        "", description="Database of CVAT's own events on the same ClickHouse, e.g. cvat; they are read from there."
+    )
+    events_keep_days: int = Field(
+        0, ge=0, le=36500, description="Days that events of people are kept in ClickHouse; 0: for ever."
+    )
+    hour_cost: float = Field(0, ge=0, description="What an hour of an annotator costs, for cost and forecast.")
     threads: int = Field(0, ge=0, le=256, description="Threads per stage; 0 takes one per processor.")
     device: str = Field("auto", description="Where models run: auto, cpu, cuda:N, tensorrt:N or gpu:N (OpenVINO).")
     gpu_memory_share: float = Field(
@@ -95,6 +113,12 @@ class Settings(BaseSettings):
         le=256,
         description="Workers that share the pictures of a batch in stages with models. At most as many as the pool "
         "'gpu' has slots run at once: dagster instance concurrency set gpu N.",
+    )
+
+    share_pods: str = Field(
+        "",
+        description="Kubernetes: each share of a batch runs in a pod of its own. JSON of Dagster's step_k8s_config, "
+        "for example to ask for a card; {} for pods like the run's. Empty: processes of the run.",
     )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from inference.finders import chosen_card
 from inference.registry import ModelError, ModelRegistry, labels_problem
 from labels.survey import SurveyConfig
 from orchestration.doctor.findings import Finding, Level
@@ -42,6 +43,9 @@ def check_models(models: InstalledModels, surveys: Sequence[SurveyConfig]) -> It
         cards = models.cards()
         used = {survey.models.corals for survey in surveys}
         for survey in surveys:
+            for task, choice in (("corners", survey.models.corners), ("lattice", survey.models.lattice)):
+                finder = chosen_card(models, task, choice)
+                used |= set() if finder is None else {finder.versioned}
             problem = model_problem(models, survey)
             if problem:
                 yield Finding(f"model of {survey.name}", Level.FAIL, problem, "change the survey file")

@@ -1,0 +1,63 @@
+"""Keeping the table ``worktime`` up to date: months with newer events are computed again, each replaced as a whole."""
+
+from __future__ import annotations
+
+import uuid
+
+from analytics.worktime import PARAMETERS, month_sql
+from resources.clickhouse import Session
+
+_COLUMNS = (
+    "day, user_id, project_id, task_id, job_id, events, sessions, reported_ms, repeated_ms, cvat_ms, frames_ms, "
+    "inside_ms, thinking_ms, moved_ms, ours_ms, first_at, last_at, computed_at"
+)
+_STALE = """
+SELECT
+    toYYYYMM(timestamp) AS month,
+    count() AS events,
+    -- Times of loading are whole seconds: what was loaded in the second of a computation may be missing from it.
+    max(loaded_at) >= toDateTime(any(c.computed_at), 'UTC') AS changed
+FROM events
+LEFT JOIN (SELECT month AS known, computed_at FROM worktime_months FINAL) AS c ON c.known = toYYYYMM(timestamp)
+GROUP BY month
+ORDER BY month
+"""
+
+
+def refresh_worktime(session: Session, *, everything: bool = False) -> list[int]:
+    """Compute working time of the months that have changed, and of those after them (a session may reach over).
+
+    Args:
+        session: of a database whose schema is up to date.
+        everything: all months, whether they have changed or not.
+
+    Returns:
+        The months (yyyymm) that were computed.
+    """
+    with session.explained():
+        months = session.query(_STALE).to_pylist()
+        stale = [m["month"] for m in months if everything or m["changed"]]
+        due = [m for m in months if stale and m["month"] >= stale[0]]
+        for month in due:
+            _compute(session, month["month"])
+            session.command(
+                "INSERT INTO worktime_months SELECT {month:UInt32}, {events:UInt64}, now64(3, 'UTC')",
+                {"month": month["month"], "events": month["events"]},
+            )
+    return [month["month"] for month in due]
+
+
+def _compute(session: Session, month: int) -> None:
+    staging = f"worktime_{month}_{uuid.uuid4().hex[:8]}"
+    session.command(f"CREATE TABLE {staging} AS worktime")
+    try:
+        session.command(
+            f"INSERT INTO {staging} ({_COLUMNS}) SELECT {_COLUMNS} FROM ({month_sql()})",  # noqa: S608 - our own names
+            {**PARAMETERS, "month": month},
+        )
+        if session.value(f"SELECT count() FROM {staging}"):  # noqa: S608
+            session.command(f"ALTER TABLE worktime REPLACE PARTITION {month} FROM {staging}")
+        else:
+            session.command(f"ALTER TABLE worktime DROP PARTITION {month}")
+    finally:
+        session.command(f"DROP TABLE IF EXISTS {staging}")
