@@ -208,6 +208,23 @@ class Quality(Part):
     )
 
 
+class Person(Part):
+    """Somebody to be named with the data."""
+
+    family: Text = Field(description="Family name.")
+    given: str | None = Field(None, description="Given names.")
+    organization: str | None = Field(None, description="Institute.")
+    email: str | None = Field(None, pattern=r"^[^@\s]+@[^@\s]+$", description="E-mail address; published as it is.")
+    orcid: str | None = Field(
+        None, pattern=r"^\d{4}-\d{4}-\d{4}-\d{3}[\dX]$", description="ORCID iD, as 0000-0002-1825-0097."
+    )
+
+    @property
+    def name(self) -> str:
+        """For citations."""
+        return f"{self.family}, {self.given}" if self.given else self.family
+
+
 class Release(Part):
     """How releases of the survey are made."""
 
@@ -220,6 +237,12 @@ class Release(Part):
         "quadrat",
         description="What puts pictures into train, val and test: 'quadrat' = the hash of the fixed quadrat; "
         "'subset' = cvat.subset of the survey.",
+    )
+    creators: list[Person] = Field(
+        default_factory=list, description="Who made the data, in the order of the citation; for OBIS and GBIF."
+    )
+    contact: Person | None = Field(
+        None, description="Who answers questions about the data; empty = the first of the creators."
     )
 
 
@@ -270,7 +293,7 @@ class SurveyConfig(Part):
     release: Release = Field(default_factory=Release, description="How releases of the survey are made.")
     license: Text = Field("CC-BY-4.0", description="Licence of the published data, as an SPDX identifier.")
     citation: str | None = Field(
-        None, description="How releases of this survey are to be cited; empty = made of title."
+        None, description="How releases of this survey are to be cited; empty = made of release.creators and title."
     )
     allow_unsigned_webhooks: bool = Field(
         False, description="Accept webhooks without a signature. Only for development; never where others can reach it."
