@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from deploy.backup.restore import restore_backup
 from deploy.backup.shelf import Shelf
 from deploy.backup.take import take_backup
 from deploy.backup.upgrade import upgrade as move_up
-from deploy.backup.verify import verify_backup
+from deploy.backup.verify import PARTS, verify_backup
 from orchestration.cli.context import UsageProblem, state
 from resources.object_store import StoreError, open_store
 from resources.settings import Settings, load_settings
@@ -31,13 +32,18 @@ Name = Annotated[str | None, typer.Argument(help="Which set; default: the newest
 
 
 @app.callback(invoke_without_command=True)
-def backup(context: typer.Context, at: Place = "", home: Home = None) -> None:
+def backup(
+    context: typer.Context,
+    at: Place = "",
+    home: Home = None,
+    cvat: Annotated[bool, typer.Option("--cvat", help="With CVAT's own backup of every review task.")] = False,
+) -> None:
     """Make a backup: databases, store, ClickHouse, surveys, settings. Pictures that are kept are not copied again."""
     if context.invoked_subcommand is not None:
         return
     settings = _settings(context, home)
     shelf, console = _shelf(settings, at), Console(highlight=False)
-    made = take_backup(settings, shelf, lambda line: console.print(escape(line)))
+    made = take_backup(settings, shelf, lambda line: console.print(escape(line)), with_cvat=cvat)
     console.print(f"{made.name}: {shelf.copied} new files copied to {shelf.store.url}", soft_wrap=True)
     left_out = made.part("settings").facts["left_out"]
     if left_out:
@@ -59,10 +65,16 @@ def list_command(context: typer.Context, at: Place = "", home: Home = None) -> N
 
 
 @app.command("verify")
-def verify_command(context: typer.Context, name: Name = None, at: Place = "", home: Home = None) -> None:
+def verify_command(
+    context: typer.Context,
+    name: Name = None,
+    at: Place = "",
+    home: Home = None,
+    part: Annotated[list[str] | None, typer.Option(help=f"Only this part, several times for more: {PARTS}.")] = None,
+) -> None:
     """Read a whole set, put its databases back in a scratch place and compare. Exit code 1 when it is damaged."""
     shelf, console = _shelf(_settings(context, home), at), Console(highlight=False)
-    kept, problems = verify_backup(shelf, name)
+    kept, problems = verify_backup(shelf, name, part or PARTS)
     for problem in problems:
         console.print(escape(problem), style="bold red", soft_wrap=True)
     files = sum(len(part.items) for part in kept.parts.values())
@@ -82,6 +94,30 @@ def prune_command(
     shelf = _shelf(_settings(context, home), at)
     sets, files = shelf.prune(keep)
     Console(highlight=False).print(f"{sets} sets and {files} files removed")
+
+
+@app.command("extract")
+def extract_command(
+    context: typer.Context,
+    part: Annotated[str, typer.Argument(help=f"Which part: {', '.join(PARTS)}.")],
+    to: Annotated[Path, typer.Argument(help="A new folder for its files.")],
+    name: Annotated[str | None, typer.Option("--set", help="Which set; default: the newest.")] = None,
+    at: Place = "",
+    home: Home = None,
+) -> None:
+    """Take the files of one part out of a set, such as CVAT's task backups to import there."""
+    shelf = _shelf(_settings(context, home), at)
+    items = shelf.read(name).part(part).items
+    if to.exists():
+        raise UsageProblem(f"{to} exists: give a new folder")
+    if not items:
+        raise UsageProblem(f"this set has no files in part {part!r}: its parts are {', '.join(PARTS)}")
+    for item in items:
+        target = to / item.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with shelf.file(item) as copy:
+            shutil.copyfile(copy, target)
+    Console(highlight=False).print(f"{len(items)} files in {to}", soft_wrap=True)
 
 
 def restore(context: typer.Context, name: Name = None, at: Place = "", home: Home = None) -> None:

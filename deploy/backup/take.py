@@ -17,6 +17,9 @@ from deploy.backup.databases import dump_postgres, dump_sqlite
 from deploy.backup.secret_settings import pack_settings
 from deploy.backup.shelf import BackupError, BackupSet, Item, Part, Shelf, Tell
 from orchestration.instance import dagster_home
+from resources.bundle import make_cvat
+from resources.cvat.backups import save_backup
+from resources.inbox import Inbox
 from resources.inbox.tables import metadata as inbox_tables
 from resources.object_store import open_store
 from resources.settings import Settings
@@ -27,8 +30,14 @@ PASSING = ("probes/",)
 SURVEY_FILES = (".yaml", ".yml", ".md")
 
 
-def take_backup(settings: Settings, shelf: Shelf, tell: Tell = lambda _: None) -> BackupSet:
+def take_backup(settings: Settings, shelf: Shelf, tell: Tell = lambda _: None, *, with_cvat: bool = False) -> BackupSet:
     """Keep everything that belongs to an installation; what is kept already is not copied again.
+
+    Args:
+        settings: of the installation.
+        shelf: where it is kept.
+        tell: told of each part.
+        with_cvat: also CVAT's own backups of all review tasks that have changed since the last set.
 
     Raises:
         BackupError: a part cannot be read. Nothing counts until the set is written, as the last act.
@@ -42,6 +51,7 @@ def take_backup(settings: Settings, shelf: Shelf, tell: Tell = lambda _: None) -
         "store": lambda _: _store(settings, shelf, made.problems),
         "clickhouse": lambda scratch: _clickhouse(settings, shelf, scratch),
         "sandbox": lambda scratch: _sandbox(settings, shelf, scratch),
+        "cvat": lambda scratch: _cvat(settings, shelf, scratch) if with_cvat else Part(),
         "surveys": lambda _: _surveys(settings, shelf),
         "settings": lambda _: Part(facts=pack_settings(settings)),
     }
@@ -123,6 +133,26 @@ def _sandbox(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
     part = dump_sqlite(shelf, {"sandbox.db": database}, scratch)
     pictures = [path for path in (folder / "data").rglob("*") if path.is_file()]
     part.items += [shelf.keep_file(path.relative_to(folder).as_posix(), path) for path in sorted(pictures)]
+    return part
+
+
+def _cvat(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
+    """CVAT's own backup of each review task; one that has not changed since the newest set is not asked for again."""
+    cvat, part = make_cvat(settings), Part(facts={"updated": {}})
+    names = shelf.names()
+    before = shelf.read(names[-1]).part("cvat") if names else Part()
+    kept = {item.path: item for item in before.items}
+    for review in Inbox(settings.inbox).reviews():
+        if review.task_id is None:
+            continue
+        path = f"{review.batch}.{review.gate}.zip"
+        updated = str(cvat.session.request("GET", f"/api/tasks/{review.task_id}")["updated_date"])
+        part.facts["updated"][path] = updated
+        if path in kept and before.facts["updated"].get(path) == updated:
+            part.items.append(kept[path])
+            continue
+        save_backup(cvat.session, review.task_id, scratch / "task.zip")
+        part.items.append(shelf.keep_file(path, scratch / "task.zip"))
     return part
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from deploy.local.sandbox.api.accounts import accounts_routes
 from deploy.local.sandbox.api.assets import assets_routes
+from deploy.local.sandbox.api.backups import backups_routes
 from deploy.local.sandbox.api.catalog import catalog_routes
 from deploy.local.sandbox.api.clouds import clouds_routes
 from deploy.local.sandbox.api.events import events_routes
@@ -33,6 +34,7 @@ PARTS = (
     work_routes,
     validation_routes,
     marks_routes,
+    backups_routes,
     exports_routes,
     webhooks_routes,
     quality_routes,
