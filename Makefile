@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Every run is a process of its own: without bytecode each would compile all libraries again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo dev test test-torch check bench screenshots lock clean
 
@@ -46,7 +48,7 @@ screenshots: $(STAMP) ## Take the README's pictures (needs Chromium)
 	$(BIN)/python docs/screenshots.py
 
 lock: ## Resolve the dependencies anew (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --quiet -o requirements.lock
+	uv pip compile pyproject.toml --extra dev --extra k8s --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --quiet -o requirements.lock
 
 clean: ## Remove what make has made
 	rm -rf $(VENV) demo build dist *.egg-info

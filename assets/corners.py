@@ -18,7 +18,8 @@ from assets.common.pictures import load_rgb
 from assets.common.stage import Done, StageResult, Work, run_stage
 from assets.raw import STAGE as RAW
 from assets.raw import accepted
-from inference.corners import MODEL, find_corners
+from inference.corners import CornerFinder, open_corner_finder
+from inference.registry import ModelError, ModelRegistry
 from inference.selfchecks import check_corners
 from labels.formats.cvat import corner_guide, corner_label_spec
 from labels.manifest import ManifestRow, Status
@@ -29,7 +30,7 @@ from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
 
 STAGE = "corners/proposed"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 FOUND_SHARE = 0.5
 """Below this share of found frames the survey file or the photos are wrong as a whole, not single pictures."""
 
@@ -40,36 +41,48 @@ FOUND_SHARE = 0.5
     partitions_def=BATCHES,
     group_name="corners",
     owners=[TEAM_VISION],
-    kinds={"opencv", "parquet"},
+    kinds={"onnx", "opencv", "parquet"},
     code_version=CODE_VERSION,
 )
 def corners_proposed(
     context: dg.AssetExecutionContext,
     tables: dg.ResourceParam[BatchTables],
     surveys: dg.ResourceParam[SurveyCatalog],
+    models: dg.ResourceParam[ModelRegistry],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """The four inner corners of the frame as found by geometry, with a score and self-checks."""
+    """The four inner corners of the frame, found by network and geometry, with a calibrated score and self-checks."""
     batch = context.partition_key
-    result = propose(tables, surveys.of_batch(batch), batch, settings.worker_threads)
+    result = propose(tables, surveys.of_batch(batch), batch, models, settings.worker_threads)
     scores = [row.extra["score"] for row in result.rows if "score" in row.extra]
     found = sum(bool(row.extra.get("found")) for row in result.rows)
     return stage_result(result, tables, {"found": found, "mean_score": float(np.mean(scores or [0]))})
 
 
-def propose(tables: BatchTables, survey: SurveyConfig, batch: str, threads: int = 1) -> StageResult:
-    """Find corners in every accepted photo; pass through when the survey's pictures are already straight."""
+def propose(
+    tables: BatchTables, survey: SurveyConfig, batch: str, models: ModelRegistry, threads: int = 1
+) -> StageResult:
+    """Find corners in every accepted photo; pass through when the survey's pictures are already straight.
+
+    Raises:
+        dg.Failure: the survey names a model that cannot be used for this.
+    """
     works = [Work(row) for row in accepted(tables.manifest(RAW, batch))]
     if survey.workflow == "one_stage":
         return run_stage(tables, STAGE, batch, works, _pass_through, code_version=CODE_VERSION, labels=True)
+    try:
+        # The pictures run side by side, so each call of the network keeps to one processor.
+        finder = open_corner_finder(models, survey.models.corners, threads=1)
+    except ModelError as error:
+        raise dg.Failure(f"models.corners of survey {survey.name}: {error}", allow_retries=False) from error
     return run_stage(
         tables,
         STAGE,
         batch,
         works,
-        lambda work: _find(tables, work),
+        lambda work: _find(tables, work, finder),
         code_version=CODE_VERSION,
-        model=MODEL,
+        model=finder.reference,
         labels=True,
         threads=threads,
     )
@@ -79,9 +92,9 @@ def _pass_through(work: Work) -> Done:
     return Done(status=Status.SKIPPED, reason="workflow one_stage: pictures are already straight")
 
 
-def _find(tables: BatchTables, work: Work) -> Done:
+def _find(tables: BatchTables, work: Work, finder: CornerFinder) -> Done:
     image = load_rgb(tables, work.source)
-    finding = find_corners(image)
+    finding = finder.find(image)
     if finding.points is None:
         return Done(extra={"found": False, "score": 0.0, "defects": finding.defects or ["no frame found"]})
     shape = Shape(
@@ -91,9 +104,10 @@ def _find(tables: BatchTables, work: Work) -> Done:
         CORNERS_LABEL,
         [float(v) for v in finding.points.ravel()],
         score=finding.score,
-        model=MODEL,
+        model=finding.model,
     )
-    return Done(extra={"found": True, "score": finding.score, "defects": finding.defects}, shapes=[shape])
+    extra = {"found": True, "score": finding.score, "defects": finding.defects, "method": finding.method}
+    return Done(extra=extra, shapes=[shape])
 
 
 def _label_specs(survey: SurveyConfig) -> list[dict[str, Any]]:

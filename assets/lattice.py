@@ -17,7 +17,8 @@ from assets.common.partitions import BATCHES
 from assets.common.pictures import load_rgb
 from assets.common.stage import Done, StageResult, Work, run_stage
 from assets.rectified import STAGE as RECTIFIED
-from inference.lattice import MODEL, find_lattice
+from inference.lattice import LatticeFinder, open_lattice_finder
+from inference.registry import ModelError, ModelRegistry
 from inference.selfchecks import check_lattice
 from labels.formats.cvat import lattice_guide, lattice_label_spec
 from labels.lattice import load_topology
@@ -29,7 +30,7 @@ from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
 
 STAGE = "lattice/proposed"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 FOUND_SHARE = 0.5
 
 
@@ -39,25 +40,32 @@ FOUND_SHARE = 0.5
     partitions_def=BATCHES,
     group_name="lattice",
     owners=[TEAM_VISION],
-    kinds={"opencv", "parquet"},
+    kinds={"onnx", "opencv", "parquet"},
     code_version=CODE_VERSION,
 )
 def lattice_proposed(
     context: dg.AssetExecutionContext,
     tables: dg.ResourceParam[BatchTables],
     surveys: dg.ResourceParam[SurveyCatalog],
+    models: dg.ResourceParam[ModelRegistry],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
-    """The crossings of the strings as found by geometry, missing ones filled in and marked outside."""
+    """The crossings of the strings, seen by a network and numbered by geometry; missing ones marked outside."""
     batch = context.partition_key
-    result = propose(tables, surveys.of_batch(batch), batch, settings.worker_threads)
+    result = propose(tables, surveys.of_batch(batch), batch, models, settings.worker_threads)
     scores = [row.extra["score"] for row in result.rows if "score" in row.extra]
     counts = {"nodes_filled": sum(int(row.extra.get("filled", 0)) for row in result.rows)}
     return stage_result(result, tables, {**counts, "mean_score": float(np.mean(scores or [0]))})
 
 
-def propose(tables: BatchTables, survey: SurveyConfig, batch: str, threads: int = 1) -> StageResult:
-    """Find the lattice in every rectified picture; pass through when the survey's frames have none."""
+def propose(
+    tables: BatchTables, survey: SurveyConfig, batch: str, models: ModelRegistry, threads: int = 1
+) -> StageResult:
+    """Find the lattice in every rectified picture; pass through when the survey's frames have none.
+
+    Raises:
+        dg.Failure: the survey names a model that cannot be used for this.
+    """
     params = {"topology": survey.lattice.topology, "string_width_px": survey.lattice.string_width_px}
     works = [Work(row, params) for row in tables.manifest(RECTIFIED, batch) if row.usable]
     if survey.workflow != "three_stage":
@@ -70,24 +78,34 @@ def propose(tables: BatchTables, survey: SurveyConfig, batch: str, threads: int 
             code_version=CODE_VERSION,
             labels=True,
         )
+    try:
+        # The pictures run side by side, so each call of the network keeps to one processor.
+        finder = open_lattice_finder(
+            models,
+            load_topology(survey.lattice.topology),
+            survey.models.lattice,
+            survey.lattice.string_width_px,
+            threads=1,
+        )
+    except ModelError as error:
+        raise dg.Failure(f"models.lattice of survey {survey.name}: {error}", allow_retries=False) from error
     return run_stage(
         tables,
         STAGE,
         batch,
         works,
-        lambda work: _find(tables, work),
+        lambda work: _find(tables, work, finder),
         code_version=CODE_VERSION,
-        model=MODEL,
+        model=finder.reference,
         labels=True,
         threads=threads,
     )
 
 
-def _find(tables: BatchTables, work: Work) -> Done:
-    image = load_rgb(tables, work.source)
-    topology = load_topology(work.params["topology"])
-    finding = find_lattice(image, topology, work.params["string_width_px"])
-    outside = [node for node, hidden in zip(topology.node_ids, finding.outside, strict=True) if hidden]
+def _find(tables: BatchTables, work: Work, finder: LatticeFinder) -> Done:
+    finding = finder.find(load_rgb(tables, work.source))
+    names = finder.topology.node_ids
+    outside = [node for node, hidden in zip(names, finding.outside, strict=True) if hidden]
     shape = Shape(
         work.image_id,
         f"{work.image_id}:lattice",
@@ -96,13 +114,15 @@ def _find(tables: BatchTables, work: Work) -> Done:
         [float(v) for v in finding.nodes.ravel()],
         attributes={OUTSIDE: ",".join(outside)} if outside else {},
         score=finding.score,
-        model=MODEL,
+        model=finding.model,
     )
     extra = {
         "score": finding.score,
         "defects": finding.defects,
         "filled": len(outside),
         "string_width_px": finding.string_width_px,
+        "uncertainty_px": [round(float(v), 2) for v in finding.uncertainty_px],
+        "outliers": [names[i] for i in np.flatnonzero(finding.outliers)],
     }
     return Done(extra=extra, shapes=[shape])
 

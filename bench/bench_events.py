@@ -18,7 +18,8 @@ import dagster as dg
 
 from assets.common.names import TAG_BATCH, Gate
 from bench.bench_receiver import START, Sender, cvat_date, running_receiver, update_job
-from deploy.local.runtime import Embedded, prepare, services
+from deploy.local.runtime import Embedded, prepare
+from deploy.local.services import services
 from deploy.local.supervisor import Supervisor
 from orchestration.jobs import AFTER
 from resources.inbox import Inbox, JobState

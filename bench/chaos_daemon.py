@@ -16,7 +16,8 @@ from assets.common.names import TAG_BATCH, TAG_GATE, TAG_INBOX_ID, Gate
 from assets.common.partitions import BATCHES
 from bench.bench_receiver import HOST, ROOT
 from bench.chaos import Consumer, Storm, batch_of
-from deploy.local.runtime import free_port, script
+from deploy.local.runtime import free_port
+from deploy.local.services import script
 from resources.inbox import Inbox
 from sensors.reviews import reviews_sensor
 

@@ -75,7 +75,12 @@ refresh_analytics = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="Manifests, cover and reviews -> ClickHouse tables.",
 )
-
+look_after = dg.define_asset_job(
+    "look_after",
+    dg.AssetSelection.groups("platform"),
+    executor_def=dg.in_process_executor,
+    description="The whole installation looked at, as 'reefline doctor' does.",
+)
 follow_colonies = dg.define_asset_job(
     "follow_colonies",
     _keys("colonies/tracks"),
@@ -126,6 +131,7 @@ ALL_JOBS: list[Any] = [
     refresh_analytics,
     follow_colonies,
     reconcile_reviews,
+    look_after,
 ]
 
 

@@ -1,13 +1,13 @@
-"""Schedules: reconciliation with CVAT, the refresh of the analytics tables, and colonies through time."""
+"""Schedules: reconciliation with CVAT, analytics tables, colonies through time, the installation's health."""
 
 from __future__ import annotations
 
 import dagster as dg
 
-from orchestration.jobs import follow_colonies, reconcile_reviews, refresh_analytics
+from orchestration.jobs import follow_colonies, look_after, reconcile_reviews, refresh_analytics
 
 
-def all_schedules(reconcile_cron: str, analytics_cron: str) -> list[dg.ScheduleDefinition]:
+def all_schedules(reconcile_cron: str, analytics_cron: str, health_cron: str) -> list[dg.ScheduleDefinition]:
     """The schedules, at the installation's times (UTC)."""
     running = dg.DefaultScheduleStatus.RUNNING
     return [
@@ -24,6 +24,13 @@ def all_schedules(reconcile_cron: str, analytics_cron: str) -> list[dg.ScheduleD
             cron_schedule=analytics_cron,
             default_status=running,
             description="Refreshes the ClickHouse tables behind the dashboards.",
+        ),
+        dg.ScheduleDefinition(
+            name="health",
+            job=look_after,
+            cron_schedule=health_cron,
+            default_status=running,
+            description="Looks at every part of the installation, as 'reefline doctor' does.",
         ),
         _colonies(analytics_cron),
     ]

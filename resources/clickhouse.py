@@ -120,9 +120,8 @@ class Session:
     def migrate(self) -> list[str]:
         """Apply the missing migrations; their names."""
         self.client.command(LEDGER)
-        rows = self.client.query("SELECT number, sha256 FROM schema_migrations FINAL").result_rows
         done = []
-        for migration in missing({int(number): str(digest) for number, digest in rows}):
+        for migration in missing(self.applied()):
             for statement in migration.statements:
                 self.client.command(statement)
             self.client.insert(
@@ -132,6 +131,13 @@ class Session:
             )
             done.append(migration.name)
         return done
+
+    def applied(self) -> dict[int, str]:
+        """Hashes of the migrations that the database has, by number."""
+        if not int(self.client.command("EXISTS TABLE schema_migrations")):
+            return {}
+        rows = self.client.query("SELECT number, sha256 FROM schema_migrations FINAL").result_rows
+        return {int(number): str(digest) for number, digest in rows}
 
     def insert(self, table: str, rows: pa.Table) -> int:
         """Append rows to a table; how many."""

@@ -263,3 +263,8 @@ class S3Store:
     def uri(self, key: str) -> str:
         """The address of an object."""
         return f"s3://{self.bucket}/{self._key(key)}"
+
+    def presigned(self, key: str, seconds: int) -> str:
+        """An address by which anybody can read an object for some seconds."""
+        asked = {"Bucket": self.bucket, "Key": self._key(key)}
+        return str(self.client.generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds))

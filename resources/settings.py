@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -30,6 +31,7 @@ class Settings(BaseSettings):
     surveys_dir: Path = Field(Path("surveys"), description="Folder of the survey files, one YAML each.")
     store_url: str = Field("", description="Object store: file:///folder or s3://bucket/prefix. Default: HOME/store.")
     inbox_url: str = Field("", description="Inbox database, an SQLAlchemy URL. Default: SQLite in HOME.")
+    dagster_url: str = Field("", description="Dagster's Postgres database, an SQLAlchemy URL. Default: SQLite in HOME.")
     clickhouse_url: str = Field("", description="http(s)://user:password@host:8123/db or chdb:///folder.")
     cvat_url: str = Field("", description="Address of CVAT, e.g. https://cvat.example.org.")
     cvat_token: SecretStr = Field(SecretStr(""), description="Access token of CVAT's service account.")
@@ -48,13 +50,40 @@ class Settings(BaseSettings):
     receiver_url: str = Field("http://127.0.0.1:8765", description="Where CVAT reaches the webhook receiver.")
     webhook_secret: SecretStr = Field(SecretStr(""), description="Secret that CVAT signs deliveries with (<= 64).")
     webhook_secret_previous: SecretStr = Field(SecretStr(""), description="The old secret during a rotation.")
-    notify_url: str = Field("", description="URL that receives a JSON POST for every failed run; empty: log only.")
+    notify_url: str = Field(
+        "", description="URL that gets a JSON POST (Slack's form) for every notice; empty: log and e-mail only."
+    )
+    notify_routes: str = Field(
+        "",
+        description="Owners with an address of their own, e.g. team:labelling=https://...,team:vision=mailto:v@x.org.",
+    )
+    notify_email: str = Field("", description="Addresses that get every notice by e-mail, with commas between them.")
+    smtp_url: SecretStr = Field(
+        SecretStr(""), description="Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://...:465."
+    )
+    smtp_from: str = Field("reefline@localhost", description="Sender of e-mails.")
+    review_overdue_days: float = Field(
+        7, gt=0, description="Days a review may wait for people before a notice is sent."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Logs for people, or one JSON object per line.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    disk_reserve_gb: float = Field(5, ge=0, description="Free space below which 'reefline doctor' warns, in GB.")
+    grafana_url: str = Field("", description="Address of Grafana; empty: there is none.")
+    nuclio_url: str = Field("", description="Address of Nuclio's dashboard; empty: there is none.")
+    download_allow: str = Field(
+        "", description="Hosts and networks of the own network from which models may be fetched, e.g. 10.1.0.0/16,nas."
+    )
+    backup_url: str = Field("", description="Where 'reefline backup' writes: file:///folder or s3://bucket/prefix.")
+    backup_passphrase: SecretStr = Field(
+        SecretStr(""), description="Encrypts secrets in a backup; without it they are left out."
+    )
     sensor_interval_s: int = Field(15, ge=1, le=3600, description="Seconds between two looks at inbox and surveys.")
     reconcile_cron: str = Field("*/15 * * * *", description="When CVAT is compared with the inbox.")
     reconcile_grace_s: float = Field(
         60, ge=0, le=3600, description="Seconds an event may be on its way before a reconciliation counts it as lost."
     )
     analytics_cron: str = Field("*/15 * * * *", description="When the ClickHouse tables are refreshed.")
+    health_cron: str = Field("7 * * * *", description="When the whole installation is looked at ('reefline doctor').")
     event_emails: Literal["keep", "hash", "drop"] = Field(
         "drop", description="E-mail addresses in CVAT's events: 'drop', 'hash' (needs REEFLINE_PRIVACY_KEY) or 'keep'."
     )
@@ -86,6 +115,12 @@ class Settings(BaseSettings):
         "'gpu' has slots run at once: dagster instance concurrency set gpu N.",
     )
 
+    share_pods: str = Field(
+        "",
+        description="Kubernetes: each share of a batch runs in a pod of its own. JSON of Dagster's step_k8s_config, "
+        "for example to ask for a card; {} for pods like the run's. Empty: processes of the run.",
+    )
+
     @property
     def store(self) -> str:
         """URL of the object store, with the embedded default filled in."""
@@ -94,7 +129,12 @@ class Settings(BaseSettings):
     @property
     def inbox(self) -> str:
         """URL of the inbox database, with the embedded default filled in."""
-        return self.inbox_url or f"sqlite:///{self.home.resolve() / 'inbox.db'}"
+        return with_driver(self.inbox_url) or f"sqlite:///{self.home.resolve() / 'inbox.db'}"
+
+    @property
+    def dagster(self) -> str:
+        """URL of Dagster's Postgres database; empty where Dagster keeps SQLite files."""
+        return with_driver(self.dagster_url)
 
     @property
     def clickhouse(self) -> str:
@@ -105,6 +145,28 @@ class Settings(BaseSettings):
     def worker_threads(self) -> int:
         """Threads that one stage may use."""
         return self.threads or os.cpu_count() or 1
+
+
+def with_driver(url: str) -> str:
+    """A Postgres URL with the driver that is installed: SQLAlchemy 2.1 would take psycopg 3 for ``postgresql://``."""
+    for plain in ("postgresql://", "postgres://"):
+        if url.startswith(plain):
+            return "postgresql+psycopg2://" + url.removeprefix(plain)
+    return url
+
+
+def secrets_of(settings: Settings) -> dict[str, str]:
+    """Values that must not be shown, by the names of their settings: secrets, tokens, passwords in addresses."""
+    found = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            found[name] = value.get_secret_value()
+        elif name in ("notify_url", "notify_routes"):  # whoever knows such an address can write there
+            found[name] = value
+        elif name.endswith("_url") and isinstance(value, str) and (password := urlsplit(value).password):
+            found[name] = unquote(password)
+    return {name: value for name, value in found.items() if value}
 
 
 WEBHOOK_PATH = "/cvat/webhook"

@@ -10,8 +10,12 @@ from typing import Any, Final
 import dagster as dg
 import pyarrow as pa
 
-from assets.common.names import POOL_CLICKHOUSE, TEAM_PLATFORM
+from analytics.contact_sheet import markdown_image
+from analytics.questions import question
+from analytics.table_plots import PLOTS
+from assets.common.names import META_PREVIEW, POOL_CLICKHOUSE, TEAM_PLATFORM
 from assets.common.policies import TRANSIENT
+from resources.answers import ask
 from resources.clickhouse import ClickHouse, Session
 
 GROUP: Final = "analytics"
@@ -65,7 +69,21 @@ def _coded(field: pa.Field) -> bool:
 def result(session: Session, table: str, loaded: int, more: Mapping[str, Any] | None = None) -> dg.MaterializeResult:
     """Rows in the table and rows loaded now."""
     total = session.value(f"SELECT count() FROM {table} FINAL")  # noqa: S608 - our own names
-    return dg.MaterializeResult(metadata={"dagster/row_count": int(total), "loaded": loaded, **(more or {})})
+    picture = {} if META_PREVIEW in (more or {}) else preview(session, table)
+    return dg.MaterializeResult(metadata={"dagster/row_count": int(total), "loaded": loaded, **picture, **(more or {})})
+
+
+def preview(session: Session, table: str) -> dict[str, dg.MarkdownMetadataValue]:
+    """The picture of a table for the asset's page; nothing for a table without one, or without an answer yet."""
+    if table not in PLOTS:
+        return {}
+    name, plot = PLOTS[table]
+    with session.explained():
+        rows = ask(session, name)
+    if not rows:
+        return {}
+    image = markdown_image(plot(rows), "image/png", question(name).title)
+    return {META_PREVIEW: dg.MetadataValue.md(image)}
 
 
 def due_batches(

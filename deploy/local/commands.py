@@ -1,7 +1,9 @@
-"""Commands of the embedded runtime: ``reefline demo`` and ``reefline up``."""
+"""Commands that live above ``orchestration``: ``reefline demo``, ``reefline up`` and ``reefline watch``."""
 
 from __future__ import annotations
 
+import getpass
+import threading
 import time
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +11,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deploy.backup import commands as backup
 from deploy.local.demo.run import DemoOptions, run_demo
-from deploy.local.runtime import prepare, services
+from deploy.local.runtime import Embedded, prepare
+from deploy.local.services import services
 from deploy.local.supervisor import RuntimeProblem, Supervisor
+from deploy.local.systemd import TARGET, units
+from deploy.local.watch import watch
 from orchestration.cli.context import UsageProblem, state
+from resources.logs import set_up_logging
 
 app = typer.Typer()
+app.add_typer(backup.app, name="backup")
+app.command("restore")(backup.restore)
+app.command("upgrade")(backup.upgrade)
 
 
 @app.command()
@@ -47,34 +57,84 @@ def up(
         bool,
         typer.Option("--sandbox", help="With the CVAT sandbox, whatever CVAT is configured."),
     ] = False,
+    systemd: Annotated[
+        Path | None,
+        typer.Option(help="Start nothing; write systemd units into this folder (- prints them)."),
+    ] = None,
 ) -> None:
     """Run everything on this machine, in the foreground; the CVAT sandbox too when no CVAT is configured."""
     settings = state(context).settings
     console = Console()
-    given = None if sandbox else settings
-    installation = prepare(home or settings.home, surveys or settings.surveys_dir, given=given)
     try:
-        with Supervisor(installation.home) as supervisor:
-            wanted = services(installation, web=True)
-            for service in wanted:
-                supervisor.start(service)
-            for service in wanted:
-                supervisor.wait_ready(service.name)
-            console.print(f"Dagster   {installation.web_url}")
-            if installation.sandbox:
-                console.print(f"CVAT      {installation.sandbox_url}  (sandbox, for trying only)")
-            else:
-                console.print(f"CVAT      {installation.settings.cvat_url}")
-            port = installation.ports["receiver"]
-            console.print(f"receiver  {installation.settings.receiver_url}  (listens on port {port})")
-            console.print(
-                f"settings  {installation.home / 'reefline.env'}   logs  {supervisor.logs}\nCtrl-C stops everything."
-            )
-            while True:
-                for name in supervisor.check():
-                    console.print(f"{name} ended and was started again", style="yellow")
-                time.sleep(1)
+        installation = prepare(
+            home or settings.home, surveys or settings.surveys_dir, given=None if sandbox else settings
+        )
+        if systemd is not None:
+            _write_units(installation, systemd, console)
+        else:
+            _run(installation, console)
     except KeyboardInterrupt:
         console.print("stopped")
     except RuntimeProblem as error:
         raise UsageProblem(str(error)) from error
+
+
+def _run(installation: Embedded, console: Console) -> None:
+    """Start everything and keep it running until Ctrl-C or SIGTERM."""
+    with Supervisor(installation.home) as supervisor:
+        wanted = services(installation, web=True)
+        for service in wanted:
+            supervisor.start(service)
+        for service in wanted:
+            supervisor.wait_ready(service.name)
+        _tell(installation, supervisor.logs, console)
+        while True:
+            for name in supervisor.check():
+                console.print(f"{name} ended and was started again", style="yellow")
+            time.sleep(1)
+
+
+def _tell(installation: Embedded, logs: Path, console: Console) -> None:
+    console.print(f"Dagster   {installation.web_url}")
+    if installation.sandbox:
+        console.print(f"CVAT      {installation.sandbox_url}  (sandbox, for trying only)")
+    else:
+        console.print(f"CVAT      {installation.settings.cvat_url}")
+    port = installation.ports["receiver"]
+    console.print(f"receiver  {installation.settings.receiver_url}  (listens on port {port})")
+    env = installation.home / "reefline.env"
+    console.print(f"settings  {env}\nlogs      {logs}", soft_wrap=True)
+    if installation.sandbox:
+        console.print(f"projects and webhooks in CVAT: reefline --env {env} cvat apply", soft_wrap=True)
+    console.print("Ctrl-C stops everything.")
+
+
+def _write_units(installation: Embedded, folder: Path, console: Console) -> None:
+    made = units(installation, services(installation, web=True), getpass.getuser())
+    if str(folder) == "-":
+        for unit in made:
+            console.print(f"# {unit.name}\n{unit.text}", markup=False, highlight=False, soft_wrap=True)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for unit in made:
+        (folder / unit.name).write_text(unit.text, encoding="utf-8")
+    names = " ".join(str(folder / unit.name) for unit in made)
+    console.print(f"sudo cp {names} /etc/systemd/system/", soft_wrap=True, highlight=False)
+    console.print(f"sudo systemctl daemon-reload && sudo systemctl enable --now {TARGET}", highlight=False)
+
+
+@app.command("watch")
+def watch_command(
+    context: typer.Context,
+    every: Annotated[float, typer.Option(help="Seconds between two looks.", min=1)] = 30.0,
+    local_runs: Annotated[
+        bool, typer.Option(help="End runs whose process is gone; only on the machine where runs are processes.")
+    ] = False,
+) -> None:
+    """Look after an installation from outside Dagster, and tell people when a part of it is down."""
+    settings = state(context).settings
+    set_up_logging(settings)
+    try:
+        watch(settings, threading.Event(), local_runs=local_runs, every_s=every)
+    except KeyboardInterrupt:
+        Console().print("stopped")

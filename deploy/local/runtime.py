@@ -1,27 +1,28 @@
-"""The embedded runtime: which processes make an installation on one machine, and with which settings.
+"""The embedded runtime: an installation on one machine and the settings its processes (``services``) run with.
 
-Everything lives in one folder (``REEFLINE_HOME``): Dagster's SQLite storage, the inbox, the object store, chDB, the
-sandbox's data, logs and the generated ``reefline.env`` (secrets and ports, readable by its owner only).
+Everything lives in one folder (``REEFLINE_HOME``): Dagster's storage and the inbox where they are SQLite, the object
+store, chDB, the sandbox's data, logs and the generated ``reefline.env`` (secrets and ports, for its owner only).
 """
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
-import shutil
 import socket
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import dagster as dg
 import yaml
+from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from deploy.local.supervisor import Service
-from resources.settings import PREFIX, Settings, load_settings
+from deploy.local.dagster_home import make_storage, write_config
+from deploy.local.supervisor import is_running
+from orchestration.instance import URL_VARIABLE
+from resources.settings import PREFIX, Settings, load_settings, with_driver
 
 HOST = "127.0.0.1"
 PORT_NAMES = ("sandbox", "receiver", "code", "web")
@@ -74,6 +75,9 @@ def prepare(
         surveys_dir: folder of the survey files.
         extra: settings that differ, by the names of their variables.
         given: what the user has set; without it an installation of its own, that no ``.env`` reaches into.
+
+    Raises:
+        RuntimeProblem: Dagster's database does not answer.
     """
     home = home.resolve()
     (home / "dagster").mkdir(parents=True, exist_ok=True)
@@ -98,11 +102,12 @@ def prepare(
         env["REEFLINE_CVAT_URL"] = f"http://{HOST}:{ports['sandbox']}"
         env["REEFLINE_CVAT_USERNAME"] = "reefline"
         env["REEFLINE_CVAT_PASSWORD"] = known.get("REEFLINE_CVAT_PASSWORD") or secrets.token_urlsafe(16)
-    _write_env(home / "reefline.env", env)
-    shutil.copyfile(_dagster_yaml(), home / "dagster" / "dagster.yaml")
+    env[URL_VARIABLE] = with_driver(env[URL_VARIABLE])
+    write_env(home / "reefline.env", env)
+    write_config(home / "dagster", postgres=bool(env[URL_VARIABLE]))
     workspace = {"load_from": [{"grpc_server": {"host": HOST, "port": ports["code"], "location_name": "reefline"}}]}
     (home / "workspace.yaml").write_text(yaml.safe_dump(workspace), encoding="utf-8")
-    _make_dagster_storage(home / "dagster")
+    make_storage(home / "dagster", env)
     return Embedded(home, env, ports, sandbox, receiver_host)
 
 
@@ -120,79 +125,6 @@ def _receiver_address(url: str, port: int) -> tuple[str, int]:
     return (HOST if here or parts.port is None else "0.0.0.0"), parts.port or port  # noqa: S104 - CVAT is elsewhere
 
 
-def _make_dagster_storage(dagster_home: Path) -> None:
-    """Make Dagster's databases once, before several processes start and each finds none (SQLite has no lock for it)."""
-    if (dagster_home / "schedules").exists():
-        return
-    with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
-        instance.get_runs_count()
-        instance.fetch_materializations(dg.AssetKey(["images", "raw"]), limit=1)
-        instance.all_instigator_state()
-
-
-def services(installation: Embedded, *, web: bool) -> list[Service]:
-    """The processes of an installation, in the order in which they start."""
-    env, ports, home = installation.env, installation.ports, installation.home
-    python = sys.executable
-    made: list[Service] = []
-    if installation.sandbox:
-        made.append(
-            Service(
-                "sandbox",
-                [python, "-m", "deploy.local.sandbox", "--data", str(home / "sandbox"), "--port", str(ports["sandbox"]),
-                 "--user", env["REEFLINE_CVAT_USERNAME"]],
-                {**env, "REEFLINE_SANDBOX_PASSWORD": env["REEFLINE_CVAT_PASSWORD"]},
-                ready_url=f"http://{HOST}:{ports['sandbox']}/api/server/about",
-            )
-        )  # fmt: skip
-    made.append(
-        Service(
-            "receiver",
-            [python, "-m", "sensors.receiver", "--host", installation.receiver_host, "--port", str(ports["receiver"])],
-            {**env, "REEFLINE_INBOX_URL": installation.settings.inbox},
-            ready_url=f"http://{HOST}:{ports['receiver']}/ready",
-        )
-    )
-    made.append(
-        Service(
-            "code",
-            [
-                python,
-                "-m",
-                "dagster",
-                "api",
-                "grpc",
-                "-m",
-                "orchestration.definitions",
-                "-h",
-                HOST,
-                "-p",
-                str(ports["code"]),
-            ],
-            env,
-            ready_port=ports["code"],
-        )
-    )
-    workspace = str(home / "workspace.yaml")
-    made.append(Service("daemon", [script("dagster-daemon"), "run", "-w", workspace], env))
-    if web:
-        made.append(
-            Service(
-                "web",
-                [python, "-m", "dagster_webserver", "-w", workspace, "-h", HOST, "-p", str(ports["web"])],
-                env,
-                ready_url=f"http://{HOST}:{ports['web']}/server_info",
-            )
-        )
-    return made
-
-
-def script(name: str) -> str:
-    """Path of a console script, that of this environment first."""
-    beside = Path(sys.executable).with_name(name)
-    return str(beside) if beside.exists() else shutil.which(name) or name
-
-
 def free_port() -> int:
     """A port of the loopback address that nobody listens on now."""
     with socket.socket() as probe:
@@ -202,7 +134,10 @@ def free_port() -> int:
 
 def _ports(path: Path) -> dict[str, int]:
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    ports = {name: known[name] if name in known and _is_free(known[name]) else free_port() for name in PORT_NAMES}
+    # The ports of an installation that runs are taken by itself.
+    keep = is_running(path.parent)
+    usable = {name for name in known if keep or _is_free(known[name])}
+    ports = {name: known[name] if name in usable else free_port() for name in PORT_NAMES}
     path.write_text(json.dumps(ports), encoding="utf-8")
     return ports
 
@@ -213,19 +148,23 @@ def _is_free(port: int) -> bool:
         return probe.connect_ex((HOST, port)) != 0
 
 
-def _dagster_yaml() -> Path:
-    path = Path(__file__).resolve().parents[2] / "dagster.yaml"
-    return path if path.is_file() else Path(__file__).with_name("dagster.yaml")
-
-
 def _read_env(path: Path) -> dict[str, str]:
-    if not path.exists():
-        return {}
-    lines = (line.partition("=") for line in path.read_text(encoding="utf-8").splitlines() if "=" in line)
-    return {name: value for name, _, value in lines}
+    """What an env file sets, as python-dotenv and systemd read it."""
+    found = dotenv_values(path, interpolate=False) if path.exists() else {}
+    return {name: value or "" for name, value in found.items()}
 
 
-def _write_env(path: Path, env: Mapping[str, str]) -> None:
-    text = "".join(f"{name}={value}\n" for name, value in sorted(env.items()))
+def write_env(path: Path, env: Mapping[str, str]) -> None:
+    """Write an env file that only its owner can read."""
+    text = "".join(f"{name}={_quoted(value)}\n" for name, value in sorted(env.items()))
     path.touch(mode=0o600, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+
+
+def _quoted(value: str) -> str:
+    """A value that python-dotenv and systemd read alike."""
+    if not re.search(r"[\s'\"\\#$`]", value):
+        return value
+    if "'" not in value and "\\" not in value:
+        return f"'{value}'"
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -11,6 +11,7 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -33,6 +34,12 @@ STOP_S = 10.0
 RESTARTS = 5
 """Deaths within :data:`RESTART_WINDOW_S` after which a service is given up."""
 RESTART_WINDOW_S = 60.0
+PROVEN_S = 20.0
+"""A service that has run so long once is no misconfiguration: it is never given up, only started less often."""
+MAX_WAIT_S = 30.0
+"""Longest wait before a proven service that keeps dying is started again."""
+LOG_LIMIT = 32 * 2**20
+"""Bytes of a log file, after which its content moves to ``<name>.log.1``."""
 
 
 class RuntimeProblem(RuntimeError):
@@ -61,6 +68,13 @@ class _Running:
     service: Service
     process: subprocess.Popen[bytes]
     started: list[float]
+    proven: bool = False
+
+    def wait_s(self) -> float:
+        """Seconds until it may be started again."""
+        recent = sum(time.monotonic() - t < RESTART_WINDOW_S for t in self.started)
+        pause = min(MAX_WAIT_S, 2.0 ** (recent - 1)) if self.proven and recent > 1 else 0.0
+        return self.started[-1] + pause - time.monotonic()
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
@@ -125,8 +139,10 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        earlier = self._running[service.name].started if service.name in self._running else []
-        self._running[service.name] = _Running(service, process, [*earlier, time.monotonic()])
+        before = self._running.get(service.name)
+        now = time.monotonic()
+        recent = [t for t in before.started if now - t < RESTART_WINDOW_S] if before else []
+        self._running[service.name] = _Running(service, process, [*recent, now], before is not None and before.proven)
         note = {"pid": process.pid, "created": psutil.Process(process.pid).create_time()}
         (self._pids / f"{service.name}.json").write_text(json.dumps(note), encoding="utf-8")
 
@@ -149,20 +165,30 @@ class Supervisor:
         """Start again what has died; the names of what was started.
 
         Raises:
-            RuntimeProblem: a service keeps dying.
+            RuntimeProblem: a service keeps dying and has never lived for :data:`PROVEN_S`.
         """
         restarted = []
         for name, running in list(self._running.items()):
+            self._rotate(name)
             if running.process.poll() is None or not running.service.restart:
+                running.proven = running.proven or time.monotonic() - running.started[-1] > PROVEN_S
                 continue
             recent = [t for t in running.started if time.monotonic() - t < RESTART_WINDOW_S]
-            if len(recent) >= RESTARTS:
+            if len(recent) >= RESTARTS and not running.proven:
                 raise RuntimeProblem(f"{name} died {len(recent)} times within a minute: {self._tail(name)}")
+            if running.wait_s() > 0:
+                continue
             logger.warning("%s ended with code %s; starting it again", name, running.process.returncode)
-            running.started = recent
             self.start(running.service)
             restarted.append(name)
         return restarted
+
+    def _rotate(self, name: str) -> None:
+        """Empty a log that has grown too long; its writer appends, so it goes on at the beginning."""
+        path = self.logs / f"{name}.log"
+        if path.exists() and path.stat().st_size > LOG_LIMIT:
+            shutil.copyfile(path, path.with_suffix(".log.1"))
+            os.truncate(path, 0)
 
     def pid(self, name: str) -> int:
         """Process id of a running service."""
@@ -205,6 +231,19 @@ class Supervisor:
         path = self.logs / f"{name}.log"
         lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines() if path.exists() else []
         return f"{lines[-1] if lines else 'it said nothing'} (whole log: {path})"
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a supervisor runs on this folder now."""
+    path = folder / "lock"
+    if not path.exists():
+        return False
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def _answers(service: Service) -> bool:

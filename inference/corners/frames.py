@@ -43,7 +43,7 @@ def best_frames(candidates: list[list[Border]], size: tuple[int, int], most: int
     meets = [_intersections(lines[k], lines[(k + 1) % 4]) for k in range(4)]
     choices = np.indices([len(side) for side in candidates]).reshape(4, -1).T
     corners = np.stack([meets[k][choices[:, k], choices[:, (k + 1) % 4]] for k in range(4)], axis=1)
-    shape = _shape_scores(corners, size)
+    shape = shape_scores(corners, size)
     keep = shape >= _LEAST_SHAPE
     choices, corners, shape = choices[keep], corners[keep], shape[keep]
     if not len(choices):
@@ -67,7 +67,7 @@ def _intersections(first: list[NDArray[np.float64]], second: list[NDArray[np.flo
     return meets[..., :2] / np.where(np.abs(meets[..., 2:]) < tiny, tiny, meets[..., 2:])
 
 
-def _shape_scores(corners: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+def shape_scores(corners: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
     """For ``(n, 4, 2)`` corners: 1 for a square, less with stretch and taper; 0 if not convex, small, or outside."""
     slack = _SLACK_SHARE * max(size)
     inside = ((corners >= -slack) & (corners <= np.array(size) + slack)).all(axis=(1, 2))

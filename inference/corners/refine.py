@@ -18,7 +18,12 @@ _UNIT_PX = 1000.0
 _STEP_BAND = 3.0
 _FULL_CONTRAST = 24.0
 _INLIER = 1.2
-_MAX_SAG_SHARE = 0.012
+# A lens bows a border by up to about this share of its length; a curve that bows more is texture.
+_BOW_SHARE = 0.018
+_MAX_SAG_SHARE = 0.025
+_BOW_SLACK = 0.003
+_BOW_PRICE, _AWAY_PRICE = 0.03, 0.2
+_VOTE_EVERY, _VOTE_ENDS, _VOTE_BOWS = 3, 25, 13
 _ENOUGH_FOR_CURVE = 0.55
 _DOUBTFUL_SUPPORT = 0.35
 
@@ -42,6 +47,11 @@ class _Side:
     curve: NDArray[np.float64]
     support: float
 
+    @property
+    def bow(self) -> float:
+        """How far its middle lies inward of the line through its ends, as a share of its length."""
+        return -float(self.curve[0] if len(self.curve) == 3 else 0.0) / 4 / float(np.hypot(*self.along))
+
     def tangent(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
         """The homogeneous line that touches the curve beside ``point``."""
         length2 = float(self.along @ self.along)
@@ -54,10 +64,15 @@ class _Side:
 
 def refine_frame(image: NDArray[np.uint8], corners: NDArray[np.float64], reach: float) -> RefinedFrame:
     """Corners located again on the full picture, starting within ``reach`` raw pixels of the truth."""
+    # One lens bows all four borders alike; a border that bows otherwise follows a shadow or the reef.
+    free = (-_BOW_SHARE, _BOW_SHARE)
+    scouts = [_locate(image, corners[k], corners[(k + 1) % 4], reach, free) for k in range(4)]
+    bow = float(np.median([scout.bow for scout in scouts]))
+    bows = (bow - _BOW_SLACK, bow + _BOW_SLACK)
     points = corners
     sides: list[_Side] = []
     for shrink in (1.0, 0.5):
-        sides = [_locate(image, points[k], points[(k + 1) % 4], reach * shrink) for k in range(4)]
+        sides = [_locate(image, points[k], points[(k + 1) % 4], reach * shrink, bows) for k in range(4)]
         points = _meetings(sides, points)
     support = [s.support for s in sides]
     names = ("top", "right", "bottom", "left")
@@ -80,7 +95,14 @@ def _meetings(sides: list[_Side], corners: NDArray[np.float64]) -> NDArray[np.fl
     return points
 
 
-def _locate(image: NDArray[np.uint8], start: NDArray[np.float64], stop: NDArray[np.float64], reach: float) -> _Side:
+def _locate(
+    image: NDArray[np.uint8],
+    start: NDArray[np.float64],
+    stop: NDArray[np.float64],
+    reach: float,
+    bows: tuple[float, float],
+) -> _Side:
+    """The border between two corners; ``bows``: least and largest bow, as a share of its length."""
     along = stop - start
     length = max(float(np.hypot(*along)), 1e-9)
     # Corners run clockwise with y downwards, so the inside is a quarter turn clockwise from the direction of travel.
@@ -89,8 +111,9 @@ def _locate(image: NDArray[np.uint8], start: NDArray[np.float64], stop: NDArray[
     t = np.linspace(_TRIM, 1 - _TRIM, _STATIONS)
     # Each station averages what lies along the border between it and its neighbours.
     spacing = along / _STATIONS
-    offsets, step = _steps(image, start + along * t[:, None], spacing, inward, reach, unit)
-    first = _straight(step, offsets, t)
+    low, high = (bow * length for bow in bows)
+    offsets, step = _steps(image, start + along * t[:, None], spacing, inward, reach + max(abs(low), abs(high)), unit)
+    first = _first_curve(step, offsets, t, reach, np.linspace(low, high, _VOTE_BOWS))
     curve, support = _curve(step, offsets, t, first, unit, length)
     return _Side(start, along, inward, curve, support)
 
@@ -123,31 +146,43 @@ def _steps(
     return np.asarray(offsets[middle], np.float64), np.asarray(step, np.float64)
 
 
-def _straight(step: NDArray[np.float64], offsets: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The straight border with the most clipped contrast along it: coefficients for ``np.polyval``."""
+def _first_curve(
+    step: NDArray[np.float64],
+    offsets: NDArray[np.float64],
+    t: NDArray[np.float64],
+    reach: float,
+    bows: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The border with the most clipped contrast along it, straight or bowed by a lens: for ``np.polyval``.
+
+    Of two that are much alike, as a bar's edge and the edge of its shadow, the one nearer to the expected place wins.
+    """
     votes = np.minimum(step / _FULL_CONTRAST, 1.0)
     # Where several steps compete at a station, only what stands out there should vote.
-    votes = votes * (step >= 0.5 * step.max(axis=1, keepdims=True))
-    ends = np.linspace(offsets[0], offsets[-1], 49)
-    left, right = np.meshgrid(ends, ends, indexing="ij")
-    path = left[..., None] * (1 - t) + right[..., None] * t
+    votes = (votes * (step >= 0.5 * step.max(axis=1, keepdims=True)))[::_VOTE_EVERY]
+    u = t[::_VOTE_EVERY]
+    ends = np.linspace(-reach, reach, _VOTE_ENDS)
+    left, right, middle = np.meshgrid(ends, ends, bows, indexing="ij")
+    path = left[..., None] * (1 - u) + right[..., None] * u + middle[..., None] * (4 * u * (1 - u))
     index = np.clip(np.round((path - offsets[0]) / (offsets[1] - offsets[0])).astype(int), 0, len(offsets) - 1)
-    score = votes[np.arange(len(t)), index].sum(axis=2)
-    i, j = np.unravel_index(int(score.argmax()), score.shape)
-    return np.array([ends[j] - ends[i], ends[i]])
+    price = _BOW_PRICE * np.abs(middle - bows.mean()) / max(float(np.ptp(bows)) / 2, 1e-9)
+    price += _AWAY_PRICE * (left**2 + right**2) / (2 * reach**2)
+    score = votes[np.arange(len(u)), index].mean(axis=3) - price
+    i, j, k = np.unravel_index(int(score.argmax()), score.shape)
+    return np.array([-4 * bows[k], ends[j] - ends[i] + 4 * bows[k], ends[i]])
 
 
 def _curve(
     step: NDArray[np.float64],
     offsets: NDArray[np.float64],
     t: NDArray[np.float64],
-    line: NDArray[np.float64],
+    first: NDArray[np.float64],
     unit: float,
     length: float,
 ) -> tuple[NDArray[np.float64], float]:
-    """A robust curve through the steps near ``line``, and the share of stations that agree with it."""
+    """A robust curve through the steps near ``first``, and the share of stations that agree with it."""
     tolerance = _INLIER * max(unit, 0.7)
-    curve, agree = line, np.zeros(len(t), bool)
+    curve, agree = first, np.zeros(len(t), bool)
     for round_ in range(4):
         expected = np.polyval(curve, t)
         near = np.abs(offsets[None, :] - expected[:, None]) <= 2.0 * tolerance
@@ -159,13 +194,13 @@ def _curve(
         agree = (np.abs(miss) <= tolerance * (2.0 if round_ == 0 else 1.0)) & (weight > 0.25)
         if agree.sum() < 12:
             break
-        straight = np.polyfit(t[agree], spot[agree], 1, w=weight[agree])
-        curve = straight
+        fitted = np.polyadd(curve, np.polyfit(t[agree], miss[agree], 1, w=weight[agree]))
         spread = np.ptp(t[agree])
         if round_ >= 1 and agree.mean() >= _ENOUGH_FOR_CURVE and spread > 0.8:
             bent = np.polyfit(t[agree], spot[agree], 2, w=weight[agree])
             if abs(bent[0]) / 4 <= _MAX_SAG_SHARE * length:
-                curve = bent
+                fitted = bent
+        curve = np.asarray(fitted, np.float64)
     return curve, float(agree.mean())
 
 

@@ -29,7 +29,7 @@ class Method:
 
 
 METHODS = (
-    Method("opencv-corners", "1", "corners", "frame by its borders, corners refined on the edges"),
+    Method("opencv-corners", "2", "corners", "frame by its borders, corners refined on the edges"),
     Method("opencv-lattice", "1", "lattice", "strings tracked in strips, topology fitted under a homography"),
     Method("opencv-telea", "2", "removal", "inpainting by fast marching"),
     Method("opencv-ns", "2", "removal", "inpainting by Navier-Stokes"),

@@ -15,10 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from inference.corners import MODEL as CORNERS_MODEL
-from inference.corners import find_corners
-from inference.lattice import MODEL as LATTICE_MODEL
-from inference.lattice import find_lattice
+from inference.corners import open_corner_finder
+from inference.lattice import open_lattice_finder
 from inference.registry import MODELS, ModelRegistry
 from inference.removal import MODELS as REMOVAL_MODELS
 from inference.removal import measured_mask, remove_lattice
@@ -73,11 +71,12 @@ class CornerDetector:
     def __init__(self, label: str = CORNERS_LABEL) -> None:
         """``label``: name of the skeleton in CVAT."""
         self.labels = [corner_label_spec(label)]
-        self.reference = CORNERS_MODEL
+        self.finder = open_corner_finder(ModelRegistry())
+        self.reference = self.finder.reference
 
     def detect(self, image: Picture, threshold: float | None = None) -> Detection:
         """One skeleton, or none where no frame is found."""
-        finding = find_corners(image)
+        finding = self.finder.find(image)
         if finding.points is None:
             return Detection([], finding.defects or ["no frame found"])
         shape = _skeleton(self.labels[0]["name"], finding.points, finding.score, finding.model)
@@ -95,14 +94,15 @@ class LatticeDetector:
         """
         self.topology = load_topology(topology)
         self.labels = [lattice_label_spec(label, self.topology)]
-        self.reference = LATTICE_MODEL
+        self.finder = open_lattice_finder(ModelRegistry(), self.topology)
+        self.reference = self.finder.reference
 
     def detect(self, image: Picture, threshold: float | None = None) -> Detection:
         """One skeleton with every node (unseen ones marked outside), or none where no string is seen."""
         height, width = image.shape[:2]
         if height != width:
             return Detection([], [f"a rectified picture is square, this one is {width} x {height}: rectify it first"])
-        finding = find_lattice(image, self.topology)
+        finding = self.finder.find(image)
         if finding.outside.all():
             return Detection([], finding.defects or ["no strings of the lattice are visible"])
         shape = _skeleton(self.labels[0]["name"], finding.nodes, finding.score, finding.model)

@@ -1,124 +1,15 @@
-"""Finding the lattice: the nodes where the strings cross, in a rectified picture, by geometry alone.
+"""Finding the lattice: the nodes where the strings cross, in a rectified picture.
 
-How it works: the frame says where each string should run. A strip around that line is straightened (``strips``), the
-string is followed in it as the smoothest path along a ridge (``tracks``), and the crossings of the followed strings are
-fitted as a plane in perspective plus a smooth bulge (``fit``). The fit predicts a second, narrower round in which the
-strings' own colour is known, and stands in for nodes at which no string is seen.
+How it works: a small network paints where strings cross (``learned``), geometry gives the crossings their numbers
+(``numbering``) under a model of how a lattice hangs (``hanging``), and the strings are followed in straightened strips
+along it (``strips``, ``tracks``) to a fraction of a pixel; ``merging`` decides for every node. ``geometry`` works
+without a network: it searches wide strips first and fits a plane in perspective plus a smooth bulge (``fit``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from inference.lattice.finding import OPENCV, LatticeFinding
+from inference.lattice.geometry import find_lattice
+from inference.lattice.learned import LatticeFinder, open_lattice_finder
 
-import numpy as np
-from numpy.typing import NDArray
-
-from inference.footprint import brighter_beside, estimate_string_width
-from inference.lattice.fit import LatticeFit, cross_strings, fit_lattice
-from inference.lattice.strips import cut_strips
-from inference.lattice.tracks import StringColour, follow, learn_colour
-from inference.selfchecks import check_lattice, pitch_px
-from labels.lattice import LatticeTopology
-
-MODEL = "opencv-lattice@1"
-
-# Half-widths of the strips, in cells. 0.42 finds a string up to that far off and never reaches its neighbour's place
-# as long as the corners are wrong by less than about a third of a cell.
-_WIDE_CELLS = 0.42
-_NARROW_CELLS = 0.14
-_WIDEST_SHARE = 0.05
-_USUAL_WIDTH_SHARE = 5.0 / 1920
-_MAX_STRAYED_SHARE = 0.08
-
-
-@dataclass(frozen=True, slots=True)
-class LatticeFinding:
-    """The lattice of one rectified picture.
-
-    Attributes:
-        nodes: ``(n, 2)`` float64 rectified pixels, in the topology's order; always complete.
-        outside: ``(n,)`` bool, True where neither string was seen and the node is a prediction.
-        residual_px: ``(n,)`` float64, distance between the node and the fitted lattice; 0 where not seen.
-        score: 0..1, how well the picture supports the nodes.
-        defects: readable one-line doubts; empty when all is well.
-        string_width_px: width of the strings at half height, rectified pixels.
-        model: reference of this finder.
-    """
-
-    nodes: NDArray[np.float64]
-    outside: NDArray[np.bool_]
-    residual_px: NDArray[np.float64]
-    score: float
-    defects: list[str] = field(default_factory=list)
-    string_width_px: float = 0.0
-    model: str = MODEL
-
-
-def find_lattice(
-    rectified_rgb: NDArray[np.uint8], topology: LatticeTopology, string_width_px: float | None = None
-) -> LatticeFinding:
-    """The lattice's nodes in a rectified picture.
-
-    Args:
-        rectified_rgb: ``(S, S, 3)`` uint8 RGB, the frame's opening warped to a square.
-        topology: which strings to look for.
-        string_width_px: width of the strings in rectified pixels if the survey states it; otherwise measured.
-
-    Raises:
-        ValueError: the picture is not square.
-    """
-    side = rectified_rgb.shape[0]
-    if rectified_rgb.shape[1] != side:
-        raise ValueError(f"a rectified picture is square, got {rectified_rgb.shape[1]} x {side}")
-    ideal = topology.ideal(side)
-    pitch = pitch_px(topology, side)
-    width = string_width_px or max(2.0, _USUAL_WIDTH_SHARE * side)
-    wide = min(_WIDE_CELLS * pitch, _WIDEST_SHARE * side)
-    narrow = min(_NARROW_CELLS * pitch, _WIDEST_SHARE * side / 3)
-    if min(wide, narrow) < 3:
-        return _nothing(ideal, f"at {side} px a side the strings of {topology.name} are too close to be told apart")
-
-    # First round: wide strips around the ideal lattice, any colour.
-    fit, colour = _round(rectified_rgb, topology, ideal, wide, width, None)
-    expected = fit.predicted
-    if (string := brighter_beside(rectified_rgb, fit.nodes, topology)) is not None:
-        way, contrast, own = string
-        expected = expected + way
-        strength = float(np.linalg.norm(contrast))
-        colour = StringColour(contrast / max(strength, 1e-9), strength, own)
-    # Second round: narrow strips around the fitted lattice, the strings' own colour.
-    fit, _ = _round(rectified_rgb, topology, expected, narrow, width, colour)
-    measured = string_width_px or estimate_string_width(rectified_rgb, fit.nodes, topology)
-    seen = ~fit.outside
-    if not seen.any():
-        return _nothing(ideal, "no strings of the lattice are visible")
-    defects = check_lattice(fit.nodes, topology, side, fit.outside, fit.residual_px)
-    if fit.strayed > _MAX_STRAYED_SHARE:
-        defects.append(f"at {fit.strayed:.0%} of the nodes the strings do not meet where the lattice expects them")
-    score = _score(fit, side) * (0.6 if defects else 1.0)
-    return LatticeFinding(fit.nodes, fit.outside, fit.residual_px, round(score, 4), defects, float(measured))
-
-
-def _round(
-    picture: NDArray[np.uint8],
-    topology: LatticeTopology,
-    expected: NDArray[np.float64],
-    half_width: float,
-    string_width: float,
-    colour: StringColour | None,
-) -> tuple[LatticeFit, StringColour]:
-    strips = cut_strips(picture, topology, expected, half_width)
-    tracks = follow(strips, string_width, colour)
-    learned = learn_colour(strips, tracks, string_width) if colour is None else colour
-    return fit_lattice(topology, picture.shape[0], cross_strings(topology, strips, tracks, expected)), learned
-
-
-def _score(fit: LatticeFit, side: int) -> float:
-    """Share of seen nodes, less with the typical distance from the smooth lattice (pixels of 1920)."""
-    typical = float(np.median(fit.residual_px[~fit.outside])) * 1920 / side
-    return float(np.clip(fit.clarity * np.exp(-typical / 12.0), 0, 1))
-
-
-def _nothing(ideal: NDArray[np.float64], defect: str) -> LatticeFinding:
-    count = len(ideal)
-    return LatticeFinding(ideal, np.ones(count, bool), np.zeros(count), 0.0, [defect])
+__all__ = ["OPENCV", "LatticeFinder", "LatticeFinding", "find_lattice", "open_lattice_finder"]

@@ -46,10 +46,21 @@ class Track:
     evidence: NDArray[np.float64]
 
 
-def follow(strips: list[Strip], string_width: float, colour: StringColour | None) -> list[Track]:
-    """Each strip's string as a path across its stations."""
+def follow(
+    strips: list[Strip],
+    string_width: float,
+    colour: StringColour | None,
+    priors: list[NDArray[np.float32]] | None = None,
+) -> list[Track]:
+    """Each strip's string as a path across its stations.
+
+    ``priors``: for each strip a weight ``(m, k)`` of 0..1 for every sample, where it is known otherwise how likely a
+    string lies there.
+    """
     contrasts = [_contrast(strip, string_width, colour) for strip in strips]
     responses = [_response(contrast, colour) for contrast in contrasts]
+    if priors is not None:
+        responses = [response * prior for response, prior in zip(responses, priors, strict=True)]
     # Side by side in one array, so that one sweep follows all strings; what is padded earns nothing.
     rows = max(r.shape[0] for r in responses)
     stack = np.zeros((len(responses), rows, responses[0].shape[1]), np.float32)

@@ -20,8 +20,23 @@ from inference.training.ultralytics_door import MissingExtraError
 from labels.lattice import LatticeError
 from labels.survey import SurveyError
 from labels.taxonomy import TaxonomyError
-from orchestration.cli import analytics, cvat, doctor, imports, inbox, ingest, models, release, status, survey, worktime
+from orchestration.cli import (
+    analytics,
+    analytics_report,
+    audit,
+    cvat,
+    doctor,
+    imports,
+    inbox,
+    ingest,
+    models,
+    release,
+    status,
+    survey,
+    worktime,
+)
 from orchestration.cli.context import State, UsageProblem
+from resources.audit import AuditError
 from resources.clickhouse import ClickHouseRefused, ClickHouseUnavailable
 from resources.cvat import CvatRefused, CvatUnavailable
 from resources.events.people import UnknownPersonError
@@ -32,6 +47,7 @@ from resources.settings import SettingsError
 
 USER_ERRORS = (
     UsageProblem,
+    AuditError,
     SettingsError,
     SurveyError,
     TaxonomyError,
@@ -66,7 +82,9 @@ app.add_typer(cvat.app, name="cvat")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(models.app, name="models")
 app.add_typer(release.app, name="release")
+analytics.app.command("report")(analytics_report.report)
 app.add_typer(analytics.app, name="analytics")
+app.command("audit")(audit.audit)
 app.command("doctor")(doctor.doctor)
 app.command("ingest")(ingest.ingest)
 app.command("import")(imports.import_labels)
@@ -93,8 +111,8 @@ def main() -> None:
     """Run the command line."""
     for entry in entry_points(group="reefline.commands"):
         extra = entry.load()
-        for command in extra.registered_commands:
-            app.registered_commands.append(command)
+        app.registered_commands.extend(extra.registered_commands)
+        app.registered_groups.extend(extra.registered_groups)
     try:
         app()
     except USER_ERRORS as error:

@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlparse
@@ -46,6 +46,8 @@ class Session:
         """Use the server at ``url`` with an access token, or with user and password."""
         self.url = url.rstrip("/")
         self.calls = 0
+        self.acted: Callable[[str, str, Any, Any], None] | None = None
+        """Told of every request that has changed something: method, path, body, answer."""
         self._token, self._username, self._password = token, username, password
         self._lock = threading.RLock()
         self._client: Any = None
@@ -70,7 +72,10 @@ class Session:
             CvatRefused: CVAT answers with an error that stays.
             CvatUnavailable: CVAT does not answer, or fails again and again.
         """
-        return self._patiently(lambda: self._once(method, path, body, query))
+        answer = self._patiently(lambda: self._once(method, path, body, query))
+        if self.acted is not None and method != "GET":
+            self.acted(method, path, body, answer)
+        return answer
 
     def download(self, address: str, target: Path) -> int:
         """Fetch a file in pieces; its size in bytes. What is at ``target`` is replaced.

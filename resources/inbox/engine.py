@@ -60,3 +60,16 @@ def make_tables(engine: Engine, lock: int) -> None:
             for index in table.indexes:
                 if index.name not in made:
                     index.create(connection)
+
+
+def missing_parts(engine: Engine) -> list[str]:
+    """Tables, and columns of tables, that this version has and the database lacks. Reads only."""
+    with engine.connect() as connection:
+        there = sa.inspect(connection)
+        known = set(there.get_table_names())
+        lacking = [table.name for table in metadata.sorted_tables if table.name not in known]
+        for table in metadata.sorted_tables:
+            if table.name in known:
+                names = {column["name"] for column in there.get_columns(table.name)}
+                lacking += [f"{table.name}.{column.name}" for column in table.columns if column.name not in names]
+    return lacking

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
 from resources.inbox import Inbox
+from resources.logs import set_up_logging
 from resources.settings import SettingsError, load_settings
 from sensors.receiver.app import BODY_LIMIT, ReceiverSettings, create_app
 
@@ -23,12 +23,12 @@ def main() -> int:
     parser.add_argument("--body-limit", type=int, default=BODY_LIMIT, help="bytes")
     parser.add_argument("--allow-unsigned", action="store_true", help="for development only")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = load_settings()
     except SettingsError as error:
         print(f"receiver: {error}", file=sys.stderr)
         return 2
+    set_up_logging(settings)
     secrets = [settings.webhook_secret.get_secret_value(), settings.webhook_secret_previous.get_secret_value()]
     if not any(secrets) and not arguments.allow_unsigned:
         print("receiver: set REEFLINE_WEBHOOK_SECRET (the secret of CVAT's webhooks)", file=sys.stderr)

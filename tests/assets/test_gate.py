@@ -7,6 +7,7 @@ from assets import corals, corners, lattice
 from assets.common.collect import SIGNED, collect_review
 from assets.common.gate import GateNotReadyError, _project, create_review, task_name
 from assets.raw import ingest
+from inference.registry import ModelRegistry
 from inference.scenes import render_quadrat
 from labels.manifest import Status
 from labels.schema import Source
@@ -57,7 +58,7 @@ class Bench:
         [offer] = cut_new_batches(self.tables.store, self.survey, source.list())
         ingest(self.tables, self.survey, source, offer)
         self.batch = offer.batch
-        corners.propose(self.tables, self.survey, self.batch)
+        corners.propose(self.tables, self.survey, self.batch, ModelRegistry())
         self.create()
 
     def create(self):

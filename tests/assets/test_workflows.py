@@ -81,10 +81,10 @@ def pass_gate(spec, survey, tables, inbox):
 @pytest.mark.parametrize("workflow", ["three_stage", "two_stage", "one_stage"])
 def test_a_survey_that_asks_nobody_goes_from_photo_to_release(tmp_path, photos, workflow):
     survey, tables, inbox = begin(tmp_path, photos / ("clean" if workflow == "one_stage" else "raw"), workflow)
-    corners.propose(tables, survey, BATCH)
+    corners.propose(tables, survey, BATCH, ModelRegistry())
     pass_gate(corners.GATE, survey, tables, inbox)
     rectified.straighten(tables, survey, BATCH)
-    lattice.propose(tables, survey, BATCH)
+    lattice.propose(tables, survey, BATCH, ModelRegistry())
     pass_gate(lattice.GATE, survey, tables, inbox)
     clean.clean(tables, survey, BATCH)
     corals.propose(tables, survey, BATCH, ModelRegistry())
@@ -154,7 +154,7 @@ def test_a_batch_below_its_thresholds_is_released_only_with_a_reason_that_is_kep
     strict = "quality:\n  forbidden: [tiny, sliver, overlap]\n"
     survey, tables, inbox = begin(tmp_path, photos / "clean", "one_stage", strict)
     for stage in (corners, lattice):
-        stage.propose(tables, survey, BATCH)
+        stage.propose(tables, survey, BATCH, ModelRegistry())
         pass_gate(stage.GATE, survey, tables, inbox)
         rectified.straighten(tables, survey, BATCH)
     clean.clean(tables, survey, BATCH)
@@ -195,7 +195,7 @@ def test_a_photo_without_a_frame_is_a_recorded_failure_when_nobody_is_asked(tmp_
         cv2.GaussianBlur(cv2.imread(str(photos / "clean" / "Temae_2021_01.jpg")), (0, 0), 9),
     )
     survey, tables, inbox = begin(tmp_path, folder, "two_stage")
-    corners.propose(tables, survey, BATCH)
+    corners.propose(tables, survey, BATCH, ModelRegistry())
     pass_gate(corners.GATE, survey, tables, inbox)
     result = rectified.straighten(tables, survey, BATCH)
     reviewed = {row.status: row for row in tables.manifest("corners/reviewed", BATCH)}
@@ -210,7 +210,7 @@ def test_a_gate_without_its_project_says_what_to_run(tmp_path, photos):
             return None
 
     survey, tables, inbox = begin(tmp_path, photos / "raw", "three_stage", policy="always")
-    corners.propose(tables, survey, BATCH)
+    corners.propose(tables, survey, BATCH, ModelRegistry())
     with pytest.raises(GateNotReadyError, match="reefline cvat apply"):
         create_review(corners.GATE, tables, survey, BATCH, Empty(""), inbox)
     assert inbox.reviews() == []

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import time
 
 from tests.contract.session import summary
 
@@ -71,7 +72,12 @@ def test_a_redelivery_has_the_same_content_in_another_order_of_keys(played, rece
     recorded = recorded["results"] if isinstance(recorded, dict) else recorded
     assert {d.keys() == recorded[0].keys() for d in listed["results"]} == {True}
     chosen = next(d for d in listed["results"] if d["event"] == "update:job")
+    before = len(receiver.taken)
     assert client.post(f"{path}/{chosen['id']}/redelivery").json() == {}
+    for _ in range(200):  # the worker sends it, soon
+        if len(receiver.taken) > before and client.get(path).json()["results"][0]["redelivery"]:
+            break
+        time.sleep(0.05)
     again = receiver.taken[-1]
     assert again["body"] == chosen["request"]
     assert list(again["body"]) != list(chosen["request"])

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inference.corners import MODEL, find_corners
+from inference.corners import OPENCV, find_corners
 
 TRUTH = json.loads((Path(__file__).parent / "moorea_corners.json").read_text(encoding="utf-8"))["corners"]
 
@@ -55,7 +55,7 @@ def test_a_picture_without_a_frame_gives_no_corners_and_a_reason(picture: np.nda
     assert finding.points is None
     assert finding.score == 0
     assert any(words in defect for defect in finding.defects)
-    assert finding.model == MODEL
+    assert finding.model == OPENCV
 
 
 def _drawn_frame(size: int, quad: np.ndarray, bar: tuple[int, int, int], around: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inference.lattice import MODEL, find_lattice
+from inference.lattice import OPENCV, find_lattice
 from inference.rectify import rectify
 from inference.removal import lattice_mask, remove_lattice, string_path
 from labels.lattice import LatticeTopology, load_topology, parse_topology
@@ -64,7 +64,7 @@ def test_all_117_nodes_are_found_to_a_pixel(colour: tuple[int, int, int]) -> Non
     assert error.max() < 4.0
     assert finding.defects == []
     assert finding.score >= 0.8
-    assert finding.model == MODEL
+    assert finding.model == OPENCV
     assert finding.outside.mean() < 0.05
 
 

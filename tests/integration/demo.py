@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from deploy.local.runtime import prepare, services
+from deploy.local.runtime import prepare
+from deploy.local.services import services
 from deploy.local.supervisor import Supervisor
 from resources.bundle import make_cvat
 

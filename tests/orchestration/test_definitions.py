@@ -33,6 +33,7 @@ KEYS = {
     "analytics/images",
     "analytics/cover",
     "analytics/reviews",
+    "platform/health",
     "analytics/batches",
     "analytics/objects",
     "analytics/quality",
@@ -76,7 +77,8 @@ def test_everything_from_raw_to_cover_shares_the_batch_partitions(defs):
     for spec in specs(defs):
         partitions = spec.partitions_def
         group = spec.key.path[0]
-        expected = {"datasets": "release", "models": "release", "analytics": None, "colonies": None}.get(group, "batch")
+        unpartitioned = dict.fromkeys(("analytics", "colonies", "platform"))
+        expected = {"datasets": "release", "models": "release", **unpartitioned}.get(group, "batch")
         assert (partitions.name if partitions else None) == expected, spec.key
 
 
@@ -129,7 +131,8 @@ def test_jobs_sensors_and_schedules_are_there_and_running(defs):
     assert set(sensors) >= {"surveys", "reviews", "releases", "failures"}
     assert all(sensors[n] == dg.DefaultSensorStatus.RUNNING for n in ("surveys", "reviews", "releases", "failures"))
     schedules = {s.name: s.default_status for s in repository.schedule_defs}
-    assert schedules == dict.fromkeys(("reconcile", "analytics", "colonies"), dg.DefaultScheduleStatus.RUNNING)
+    names = ("reconcile", "analytics", "colonies", "health")
+    assert schedules == dict.fromkeys(names, dg.DefaultScheduleStatus.RUNNING)
 
 
 def test_a_fresh_interpreter_loads_the_definitions_without_torch(tmp_path):

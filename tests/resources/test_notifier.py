@@ -38,7 +38,7 @@ def impatient(monkeypatch):
 def test_a_notice_reaches_its_receiver_with_its_facts(receiver):
     url, got, _ = receiver
     assert Notifier(url).send("a run failed", {"batch": "reef.0001"})
-    assert got == [{"text": "a run failed", "batch": "reef.0001"}]
+    assert got == [{"text": "a run failed\nbatch: reef.0001", "batch": "reef.0001"}]
 
 
 def test_a_receiver_that_fails_once_is_tried_again(receiver):

@@ -6,18 +6,20 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
+from sqlalchemy.exc import SQLAlchemyError
 
 from deploy.local.demo.photos import SampleSize, SampleSurvey, own_pictures, sample
 from deploy.local.demo.progress import LineReporter, Progress, Watcher, draw
 from deploy.local.demo.summary import finished_summary, print_summary, write_summary
-from deploy.local.runtime import Embedded, prepare, services
+from deploy.local.runtime import Embedded, prepare
+from deploy.local.services import services
 from deploy.local.supervisor import RuntimeProblem, Service, Supervisor
 from orchestration.cli.context import UsageProblem
 from orchestration.cli.cvat import apply, declare
@@ -38,6 +40,7 @@ FAST = {
     "REEFLINE_SENSOR_INTERVAL_S": "1",
     "REEFLINE_RECONCILE_CRON": "*/2 * * * *",
     "REEFLINE_ANALYTICS_CRON": "*/3 * * * *",
+    "REEFLINE_HEALTH_CRON": "0 0 1 1 *",  # nobody reads it there
 }
 PATIENCE_S = 300.0
 """The demo gives up when nothing has moved for so long."""
@@ -45,7 +48,12 @@ PATIENCE_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What the user asked for."""
+    """What the user asked for.
+
+    Attributes:
+        settings: that differ from the demo's own, by the names of their variables; a database, say.
+        web: with the Dagster UI.
+    """
 
     folder: Path
     images: Path | None = None
@@ -53,6 +61,8 @@ class DemoOptions:
     lattice: str | None = None
     frame_cm: float = 100.0
     size: SampleSize = field(default_factory=SampleSize)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    web: bool = False
 
 
 def run_demo(options: DemoOptions, console: Console) -> Path:
@@ -73,9 +83,9 @@ def run_demo(options: DemoOptions, console: Console) -> Path:
         console.print("Everything is done already; nothing was redone (--fresh starts over).")
         print_summary(done, console)
         return options.folder / "summary.json"
-    installation = prepare(options.folder / "home", survey.surveys_dir, FAST)
+    installation = prepare(options.folder / "home", survey.surveys_dir, {**FAST, **options.settings})
     with Supervisor(installation.home) as supervisor:
-        _start(supervisor, installation, survey, console)
+        _start(supervisor, installation, survey, console, web=options.web)
         _drive(supervisor, installation, survey, console, started)
         summary = write_summary(options.folder, installation, survey, RELEASE, time.monotonic() - started)
     print_summary(summary, console)
@@ -99,9 +109,11 @@ def _survey(options: DemoOptions, console: Console) -> SampleSurvey:
         return sample(options.folder, options.size, tell=status.update)
 
 
-def _start(supervisor: Supervisor, installation: Embedded, survey: SampleSurvey, console: Console) -> None:
+def _start(
+    supervisor: Supervisor, installation: Embedded, survey: SampleSurvey, console: Console, *, web: bool
+) -> None:
     with console.status("starting CVAT sandbox, webhook receiver and Dagster") as status:
-        wanted = services(installation, web=False)
+        wanted = services(installation, web=web)
         for service in wanted:
             supervisor.start(service)
         for name in ("sandbox", "receiver"):
@@ -137,8 +149,14 @@ def _drive(
     moved, last = time.monotonic(), None
     with _display(console) as show:
         while True:
+            if time.monotonic() - moved > PATIENCE_S:
+                logs = supervisor.logs
+                raise RuntimeProblem(f"nothing moved for {PATIENCE_S:.0f} s: look into {logs}, then run it again")
             restarted = supervisor.check()
-            progress = watcher.look()
+            progress = _looked(watcher) or last
+            if progress is None:
+                time.sleep(0.5)
+                continue
             note = f"restarted {', '.join(restarted)}" if restarted else _note(progress, asked)
             show(progress, time.monotonic() - started, note)
             if progress != last:
@@ -149,10 +167,16 @@ def _drive(
             if asked and tables.store.exists(release_key(RELEASE, "release.json")):
                 show(progress, time.monotonic() - started, "released")
                 return
-            if time.monotonic() - moved > PATIENCE_S:
-                logs = supervisor.logs
-                raise RuntimeProblem(f"nothing moved for {PATIENCE_S:.0f} s: look into {logs}, then run it again")
             time.sleep(0.5)
+
+
+def _looked(watcher: Watcher) -> Progress | None:
+    """How far everything is; ``None`` while the database is away, which is no reason to give up."""
+    try:
+        return watcher.look()
+    except SQLAlchemyError as error:
+        logger.warning("the inbox does not answer: %s", str(error).splitlines()[0])
+        return None
 
 
 def _note(progress: Progress, asked: bool) -> str:

@@ -122,6 +122,11 @@ def set_faults(store: Store, body: Document) -> Document:
     return store.put("faults", {"id": 1, **asdict(Faults(**given)), **counts})
 
 
+def worker_stopped(store: Store) -> bool:
+    """Whether CVAT's webhook worker is down: events wait in its queue, pings are still sent."""
+    return bool((store.get("worker", 1) or {}).get("stopped"))
+
+
 def next_fate(store: Store) -> tuple[Fate, int]:
     """Decide about the next event and count it; its number."""
     kept = store.get("faults", 1)

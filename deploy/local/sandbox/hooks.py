@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from deploy.local.sandbox.faults import REORDER_S, dialect_of, faults_of, next_fate
+from deploy.local.sandbox.faults import REORDER_S, dialect_of, faults_of, next_fate, worker_stopped
 from deploy.local.sandbox.store import Document, Store, now
 
 logger = logging.getLogger("sandbox.hooks")
@@ -57,6 +57,12 @@ class Deliverer:
                 self.store.put("queued", {**item, "payload": {**told, "webhook_id": webhook["id"]}})
         self._wake.set()
 
+    def queue_again(self, webhook: Document, payload: Document) -> None:
+        """Queue a delivery that is asked for again: it is no new event and meets no fault."""
+        again = {"id": self.store.next_id("queued"), "webhook": webhook["id"], "at": time.time(), "attempt": 1}
+        self.store.put("queued", {**again, "payload": payload, "fate": {}, "redelivery": True})
+        self._wake.set()
+
     def send(
         self,
         webhook: Document,
@@ -95,6 +101,10 @@ class Deliverer:
 
     def _work(self) -> None:
         while not self._stop:
+            if worker_stopped(self.store):
+                self._wake.wait(1.0)
+                self._wake.clear()
+                continue
             waiting = sorted(self.store.all("queued"), key=lambda item: (item["at"], item["id"]))
             due = [item for item in waiting if item["at"] <= time.time()]
             if not due:
@@ -143,7 +153,8 @@ class Deliverer:
         wait = None
         try:
             if webhook is not None and (webhook["is_active"] or not dialect.recent):
-                sent = self.send(webhook, item["payload"], attempt=attempt, corrupt=fate.get("corrupt"))
+                asked, spoilt = bool(item.get("redelivery")), fate.get("corrupt")
+                sent = self.send(webhook, item["payload"], redelivery=asked, attempt=attempt, corrupt=spoilt)
                 wait = dialect.wait_after(sent["status_code"], attempt)
                 if fate.get("double"):
                     self.send(webhook, item["payload"], attempt=attempt)

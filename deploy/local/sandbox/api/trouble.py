@@ -30,6 +30,13 @@ def trouble_routes(sandbox: Sandbox) -> APIRouter:
         except (TypeError, ValueError) as error:
             raise Problem(400, {"detail": str(error)}) from error
 
+    @api.post("/worker")
+    async def stop_worker(request: Request) -> VndJson:
+        """Stop the webhook worker, or let it go on: ``{"stopped": true}``."""
+        _administrator(sandbox, request)
+        stopped = (await body_of(request)).get("stopped") is True
+        return VndJson(_shown(store.put("worker", {"id": 1, "stopped": stopped})))
+
     @api.get("/dialect")
     def dialect(request: Request) -> VndJson:
         """The dialect in force."""

@@ -111,7 +111,7 @@ def _deliveries(sandbox: Sandbox) -> APIRouter:
         caller = sandbox.caller(request)
         payload = caller.need("delivery", delivery)["request"]
         shuffled = dict(sorted(payload.items(), key=lambda item: (len(item[0]), item[0])))
-        sandbox.deliverer.send(_mine(caller, number), shuffled, redelivery=True)
+        sandbox.deliverer.queue_again(_mine(caller, number), shuffled)
         return VndJson({})
 
     return api

@@ -1,0 +1,140 @@
+"""ClickHouse as files: every table in ClickHouse's own Native format with its definition; a server's or chDB's alike.
+
+``BACKUP`` would need a backup disk in the server's configuration, and chDB refuses it; this needs neither, and goes
+back into either kind. A chDB folder belongs to one path per process, so this works in a process of its own:
+``python -m deploy.backup.clickhouse dump|load URL FOLDER``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from deploy.backup.shelf import BackupError, Part, Shelf
+from resources.clickhouse import ClickHouse, ClickHouseUnavailable, Session
+
+INDEX = "tables.json"
+URL_VARIABLE = "BACKUP_CLICKHOUSE_URL"
+"""The address holds a password, which must not be seen in the list of processes."""
+
+
+def dump_clickhouse(shelf: Shelf, url: str, scratch: Path) -> Part:
+    """All tables and views of the database at ``url``.
+
+    Raises:
+        BackupError: it cannot be used.
+    """
+    folder = scratch / "clickhouse"
+    folder.mkdir()
+    tables = _apart("dump", url, folder)
+    part = Part(facts={"tables": tables})
+    part.items = [shelf.keep_file(path.name, path) for path in sorted(folder.iterdir()) if path.name != INDEX]
+    return part
+
+
+def load_clickhouse(shelf: Shelf, part: Part, url: str, scratch: Path) -> None:
+    """Put tables and views back into an empty database, and compare what came back.
+
+    Raises:
+        BackupError: it cannot be used, is not empty, or holds something else afterwards.
+    """
+    folder = scratch / "clickhouse"
+    folder.mkdir()
+    for item in part.items:
+        with shelf.file(item) as copy:
+            copy.replace(folder / item.path)
+    (folder / INDEX).write_text(json.dumps(part.facts["tables"]), encoding="utf-8")
+    _apart("load", url, folder)
+
+
+def _apart(what: str, url: str, folder: Path) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "deploy.backup.clickhouse", what, str(folder)]
+    env = {**os.environ, URL_VARIABLE: url}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise BackupError(f"ClickHouse: {said[-1] if said else 'ended without a word'}")
+    return json.loads((folder / INDEX).read_text(encoding="utf-8"))
+
+
+def _dump(session: Session, folder: Path) -> None:
+    client = session.client
+    rows = client.query(
+        "SELECT name, engine, create_table_query, database FROM system.tables "
+        "WHERE database = currentDatabase() AND name NOT LIKE '.inner%' ORDER BY name"
+    ).result_rows
+    tables = []
+    for name, engine, definition, database in rows:
+        table = {"name": name, "view": "View" in engine, "definition": definition, "database": database}
+        if not table["view"]:
+            with (folder / f"{name}.native").open("wb") as file:
+                for chunk in client.raw_stream(f"SELECT * FROM `{name}`", fmt="Native"):  # noqa: S608 - its own name
+                    file.write(chunk)
+            table |= _digest(session, name)
+        tables.append(table)
+    (folder / INDEX).write_text(json.dumps(tables), encoding="utf-8")
+
+
+def _load(session: Session, folder: Path) -> None:
+    client = session.client
+    tables = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    here = str(client.command("SELECT currentDatabase()"))
+    if int(client.command("SELECT count() FROM system.tables WHERE database = currentDatabase()")):
+        raise BackupError("the database is not empty: give an empty one")
+    for table in (t for t in tables if not t["view"]):
+        client.command(_moved(table, here))
+        if table["rows"]:
+            with (folder / f"{table['name']}.native").open("rb") as data:
+                client.raw_insert(f"`{table['name']}`", insert_block=data, fmt="Native")
+        found = _digest(session, table["name"])
+        if found != {name: table[name] for name in found}:
+            raise BackupError(f"table {table['name']} came back otherwise: {found}")
+    _make_views(client, [t for t in tables if t["view"]], here)
+
+
+def _make_views(client: Any, views: list[dict[str, Any]], here: str) -> None:
+    """Views may need each other, in whatever order."""
+    while views:
+        failed = []
+        for view in views:
+            try:
+                client.command(_moved(view, here))
+            except Exception as error:  # the driver's errors have no common ground between server and chDB
+                failed.append((view, error))
+        if len(failed) == len(views):
+            raise BackupError(f"view {failed[0][0]['name']} cannot be made: {failed[0][1]}")
+        views = [view for view, _ in failed]
+
+
+def _moved(table: dict[str, Any], database: str) -> str:
+    """A definition for another database; ClickHouse writes the old one's name into it."""
+    old = re.escape(table["database"])
+    return re.sub(rf"(?<![\w.])`?{old}`?\.(?=[\w`])", f"`{database}`.", table["definition"])
+
+
+def _digest(session: Session, name: str) -> dict[str, Any]:
+    """Number of rows, and a sum over them that does not depend on their order."""
+    asked = f"SELECT count(), toString(sum(cityHash64(*))) FROM `{name}`"  # noqa: S608 - its own name
+    [(rows, digest)] = session.client.query(asked).result_rows
+    return {"rows": int(rows), "digest": str(digest)}
+
+
+def main() -> int:
+    """Dump or load; one line on standard error says what is wrong."""
+    what, folder = sys.argv[1:]
+    try:
+        with ClickHouse(os.environ[URL_VARIABLE]).session() as session:
+            (_dump if what == "dump" else _load)(session, Path(folder))
+    except (BackupError, ClickHouseUnavailable, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
