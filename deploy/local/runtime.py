@@ -25,7 +25,7 @@ from orchestration.instance import URL_VARIABLE
 from resources.settings import PREFIX, Settings, load_settings, with_driver
 
 HOST = "127.0.0.1"
-PORT_NAMES = ("sandbox", "receiver", "code", "web")
+PORT_NAMES = ("sandbox", "receiver", "sink", "code", "web")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ def services(installation: Embedded, *, web: bool, watch: bool = True) -> list[S
             ready_url=f"http://{HOST}:{ports['receiver']}/ready",
         )
     )  # fmt: skip
+    if installation.settings.events_secret.get_secret_value():
+        made.append(_sink(installation))
     code = ["api", "grpc", "-m", "orchestration.definitions", "-h", HOST, "-p", str(ports["code"])]
     made.append(_dagster(installation, "code", ["-m", "dagster", *code], ready_port=ports["code"]))
     workspace = ["-w", str(installation.home / "workspace.yaml")]
@@ -55,6 +57,13 @@ def _sandbox(installation: Embedded) -> Service:
         {**env, "REEFLINE_SANDBOX_PASSWORD": env["REEFLINE_CVAT_PASSWORD"]},
         ready_url=f"{installation.sandbox_url}/api/server/about",
     )  # fmt: skip
+
+
+def _sink(installation: Embedded) -> Service:
+    """Only where CVAT is given the secret: without the sink, events are pulled."""
+    port = installation.ports["sink"]
+    command = [sys.executable, "-m", "sensors.sink", "--host", installation.receiver_host, "--port", str(port)]
+    return Service("sink", command, installation.env, ready_url=f"http://{HOST}:{port}/health")
 
 
 def _dagster(
