@@ -80,7 +80,11 @@ def dump_postgres(shelf: Shelf, url: str, scratch: Path, without: Collection[str
             for table in sorted(set(inspector.get_table_names()) - set(without)):
                 columns = [column["name"] for column in inspector.get_columns(table)]
                 copy = scratch / "table"
-                with copy.open("wb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as zipped, raw.cursor() as cursor:
+                with (
+                    copy.open("wb") as file,
+                    gzip.GzipFile("", "wb", 6, file, mtime=0) as zipped,
+                    raw.cursor() as cursor,
+                ):
                     cursor.copy_expert(f"COPY {_quoted(table)} ({', '.join(map(_quoted, columns))}) TO STDOUT", zipped)
                     part.facts["rows"][table] = cursor.rowcount
                 part.facts["columns"][table] = columns
