@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Every run is a process of its own: without bytecode each would compile all libraries again.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo dev test test-torch check bench screenshots lock clean
+.PHONY: help setup demo dev test test-torch check bench screenshots reference audit check-charts lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -44,6 +46,21 @@ bench: $(STAMP) ## Run the benchmarks and write bench/results.json
 
 screenshots: $(STAMP) ## Take the README's pictures (needs Chromium)
 	$(BIN)/python docs/screenshots.py
+
+reference: $(STAMP) ## Write docs/reference anew from the code
+	$(BIN)/python docs/reference.py
+
+audit: $(STAMP) ## Known weaknesses of the locked packages, and a list of what is inside (build/sbom.cdx.json)
+	@mkdir -p build
+	$(BIN)/python deploy/docker/image_lock.py app > build/app.lock
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.10' 'cyclonedx-bom>=7.5'
+	build/audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.cdx.json build/app.lock
+	build/audit/bin/pip-audit --require-hashes --disable-pip --requirement build/app.lock
+
+check-charts: $(STAMP) ## Render the chart with Helm's library and hold it against Kubernetes' schemas
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'helm-python-sdk>=0.2.2' 'kubernetes-validate>=1.37' 'dagster-k8s==0.29.27'
+	$(BIN)/python -m pytest tests/deploy/test_helm.py $(ARGS)
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --extra k8s --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --quiet -o requirements.lock

@@ -18,7 +18,9 @@ from analytics.quality import (
 )
 from analytics.quality.detection import average_precision, cover_error, panoptic_quality
 from analytics.quality.gate import reasons_against
+from analytics.quality.replicas import between_annotators
 from analytics.quality.rules import Broken, broken_rules
+from analytics.quality.trends import by_annotator, by_model
 from analytics.quality.truth import Answer, against_truth
 from analytics.report import BatchReport, GatePixels, Picture, batch_report
 from assets.clean import STAGE as CLEAN
@@ -26,6 +28,7 @@ from assets.common.cvat_report import cvat_report
 from assets.common.metadata import thumbnail
 from assets.common.names import META_MANIFEST, TEAM_SCIENCE, Gate
 from assets.common.partitions import BATCHES
+from assets.common.replicas import drawings
 from assets.common.stage import Done, Work, run_stage, shapes_by_image
 from assets.common.truth import honeypots_stage, truth_stage
 from assets.corals import GATE as CORALS
@@ -34,7 +37,7 @@ from assets.lattice import GATE as LATTICE
 from assets.raw import STAGE as RAW
 from labels.manifest import ManifestRow, Status
 from labels.schema import Shape
-from labels.survey import SurveyConfig
+from labels.survey import SurveyConfig, parse_batch_key
 from labels.taxonomy import load_taxonomy
 from resources.cvat import CvatClient
 from resources.surveys import SurveyCatalog
@@ -44,6 +47,7 @@ STAGE = "quality/report"
 CHANGES = "quality/changes"
 CODE_VERSION = "3"
 OVERLAY_PX = 640
+TREND_BATCHES = 40
 
 
 @dg.asset(
@@ -162,6 +166,9 @@ def measure(tables: BatchTables, survey: SurveyConfig, batch: str, cvat: CvatCli
         "broken_rules": len(broken),
         "reasons": reasons_against(survey.quality, len(rows), failed, broken, truth),
     }
+    figures["replicas"] = between_annotators(drawings(tables, batch, rows, by_picture), taxa, sizes)
+    figures["by_model"] = by_model(outlines.changes)
+    figures["by_annotator"] = by_annotator(figures, outlines.changes)
     for gate in (CORNERS, LATTICE):
         figures[gate.gate.value] = compare_skeletons(
             tables.labels(gate.proposed, batch), tables.labels(gate.reviewed, batch)
@@ -236,7 +243,16 @@ def page_of(tables: BatchTables, survey: SurveyConfig, batch: str, measured: Mea
         measured.figures["reasons"],
         broken,
         {names.get(r.image_id, r.image_id): r.reason or "" for r in measured.rows if r.status == Status.FAILED},
+        earlier_figures(tables, batch),
     )
+
+
+def earlier_figures(tables: BatchTables, batch: str) -> dict[str, dict[str, Any]]:
+    """Figures of the batches of the survey before this one, as far as they have been measured; the last ones."""
+    survey, number = parse_batch_key(batch)
+    before = [key for key in tables.batches(STAGE) if parse_batch_key(key)[0] == survey]
+    before = [key for key in before if parse_batch_key(key)[1] < number][-TREND_BATCHES:]
+    return {key: json.loads(tables.store.get(report_key(key))) for key in before}
 
 
 def _loader(tables: BatchTables, row: ManifestRow) -> Callable[[], NDArray[np.uint8]]:

@@ -39,12 +39,14 @@ def settings_page() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
         default = field.default
-        shown = "" if default is PydanticUndefined or isinstance(default, SecretStr) or default == "" else f"`{default}`"
+        empty = default is PydanticUndefined or isinstance(default, SecretStr) or default == ""
+        shown = "" if empty else f"`{default}`"
         secret = " Secret." if isinstance(default, SecretStr) else ""
         rows.append((f"`{PREFIX}{name.upper()}`", shown, (field.description or "") + secret))
     return (
-        HEAD + "# Settings\n\nFrom the environment, or from `.env` in the folder where reefline is started (another file by"
-        " `reefline --env FILE`). The environment wins. A misspelt `REEFLINE_` name in the environment is refused.\n\n"
+        HEAD
+        + "# Settings\n\nFrom the environment, or from `.env` in the folder where reefline is started (another file"
+        " by `reefline --env FILE`). The environment wins. A misspelt `REEFLINE_` name is refused.\n\n"
         + table(("variable", "default", "what it is"), rows)
     )
 
@@ -56,8 +58,8 @@ def survey_page() -> str:
     schema = survey_json_schema()
     rows = list(survey_rows(schema, schema.get("$defs", {}), ""))
     return (
-        HEAD + "# Survey files\n\nOne YAML file per survey. The same as a commented example: `surveys/example.yaml`; as JSON"
-        " Schema, for editors: `labels/data/survey.schema.json` (or `reefline survey schema`).\n\n"
+        HEAD + "# Survey files\n\nOne YAML file per survey. The same as a commented example: `surveys/example.yaml`; as"
+        " JSON Schema, for editors: `labels/data/survey.schema.json` (or `reefline survey schema`).\n\n"
         + table(("field", "is", "default", "what it is"), rows)
     )
 
@@ -110,8 +112,11 @@ def cli_page() -> str:
     from orchestration.cli.main import app
 
     groups = [app, *(entry.load() for entry in sorted(entry_points(group="reefline.commands"), key=lambda e: e.name))]
-    parts = [HEAD + "# Command line\n\n`reefline COMMAND --help` says the same. A mistake of the user is one line on standard"
-             " error and exit code 2.\n"]  # fmt: skip
+    parts = [
+        HEAD
+        + "# Command line\n\n`reefline COMMAND --help` says the same. A mistake of the user is one line on standard"
+        " error and exit code 2.\n"
+    ]
     seen: set[str] = set()
     commands: dict[str, Any] = {}
     for group in groups:
@@ -151,8 +156,10 @@ def assets_page() -> str:
 
     found = build_defs(Settings(_env_file=None, cvat_url="http://cvat"))  # type: ignore[call-arg]
     graph = found.resolve_asset_graph()
-    parts = [HEAD + "# Assets\n\nWhat Dagster shows. A partition is a batch of up to 500 photos; releases have partitions of"
-             " their own.\n"]  # fmt: skip
+    parts = [
+        HEAD + "# Assets\n\nWhat Dagster shows. A partition is a batch of up to 500 photos; releases have partitions of"
+        " their own.\n"
+    ]
     specs = sorted(found.resolve_all_asset_specs(), key=lambda spec: (spec.group_name or "", spec.key.to_user_string()))
     checks = sorted(graph.asset_check_keys, key=lambda key: key.to_user_string())
     group = None

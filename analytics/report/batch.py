@@ -16,6 +16,7 @@ from analytics.quality import BatchQuality
 from analytics.quality.counts import UNMATCHED
 from analytics.report.charts import change_bars, overlap_curve
 from analytics.report.overlay import data_uri, overlay
+from analytics.report.people import beside, trends
 from labels.schema import Shape
 
 WORST_SHOWN = 12
@@ -58,6 +59,7 @@ class BatchReport:
         pictures: by image id.
         colors: RGB by label.
         reasons: why the batch does not pass its survey's thresholds; empty when it does.
+        earlier: figures of earlier batches of the survey, in their order.
     """
 
     batch: str
@@ -70,6 +72,7 @@ class BatchReport:
     reasons: Sequence[str] = ()
     broken: Sequence[Mapping[str, Any]] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
+    earlier: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def batch_report(given: BatchReport) -> bytes:
@@ -89,7 +92,9 @@ def batch_report(given: BatchReport) -> bytes:
             bars=_bars(given.quality),
             labels=given.figures["corals"]["per_label"],
             truth=given.figures.get("ground_truth"),
-            beside=_beside(given.figures),
+            beside=beside(given.figures),
+            replicas=given.figures.get("replicas"),
+            trends=trends(given.figures, given.earlier),
             worst=[_worst(given, picture.image_id) for picture in _doubtful(given.quality)[:WORST_SHOWN]],
             broken=given.broken[:RULES_SHOWN],
             more_broken=max(0, len(given.broken) - RULES_SHOWN),
@@ -156,34 +161,6 @@ def _bars(quality: BatchQuality) -> str | None:
     for change in quality.changes:
         changes[change.label][change.what.value] += 1
     return data_uri(change_bars(changes), "image/png") if changes else None
-
-
-def _beside(figures: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Our figures against the ground truth beside those of CVAT's own report; ``None`` where it has none."""
-    ours, theirs = figures.get("ground_truth"), figures.get("cvat")
-    if not ours or not theirs:
-        return None
-    if "problem" in theirs:
-        return {"problem": theirs["problem"]}
-    counts = [("annotated", "ds_count"), ("in the truth", "gt_count"), ("right", "valid"), ("missing", "missing"),
-              ("too many", "extra")]  # fmt: skip
-    shares = [("accuracy", "accuracy"), ("precision", "precision"), ("recall", "recall"), ("mean IoU", "mean_iou")]
-    kinds = sorted({*ours["conflicts_by_type"], *theirs["conflicts_by_type"]})
-    conflicts = [
-        (kind.replace("_", " "), ours["conflicts_by_type"].get(kind, 0), theirs["conflicts_by_type"].get(kind, 0))
-        for kind in kinds
-    ]
-    labels = [
-        (name, row, theirs["per_label"][name])
-        for name, row in ours["per_label"].items()
-        if theirs["per_label"].get(name, {}).get("accuracy") is not None and row["dice"] + row["jaccard"] > 0
-    ]
-    return {
-        "counts": [(name, ours[key], theirs[key]) for name, key in counts] + conflicts,
-        "shares": [(name, ours[key], theirs[key]) for name, key in shares],
-        "labels": labels,
-        **{name: theirs[name] for name in ("report", "created", "stale", "why", "settings")},
-    }
 
 
 def _doubtful(quality: BatchQuality) -> list[Any]:

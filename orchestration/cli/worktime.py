@@ -12,14 +12,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from analytics.worktime import READINGS, by_sql
 from orchestration.cli.analytics import open_database
 from orchestration.cli.context import UsageProblem, state
 from resources.events import refresh_worktime
 
-HOUR_MS = 3_600_000
+PARTS = ("frames", "inside", "thinking", "moved")
 
 
 class Format(StrEnum):
@@ -37,7 +37,7 @@ def worktime(
     ),
     since: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD.")] = "2000-01-01",
     until: Annotated[str, typer.Option("--to", help="Last day, YYYY-MM-DD.")] = "2100-01-01",
-    format: Annotated[Format, typer.Option(help="Hours as a table; milliseconds as CSV or JSON.")] = Format.TABLE,
+    format: Annotated[Format, typer.Option(help="A table for people; milliseconds as CSV or JSON.")] = Format.TABLE,
     pseudonyms: Annotated[bool, typer.Option(help="People under pseudonyms.")] = False,
 ) -> None:
     """Working time of loaded events. 'ours' = cvat + frames + inside + thinking + moved, in every row."""
@@ -61,11 +61,24 @@ def worktime(
 
 
 def _show(rows: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> None:
-    shown = Table(*dimensions, *(f"{name} (h)" for name in READINGS), "sessions")
+    console = Console()
+    if not rows:
+        console.print("No working time in this period: 'reefline analytics load' brings events in.")
+        return
+    shown = Table(*(Column(name, overflow="fold") for name in dimensions), "ours", "CVAT", "CVAT booked", "difference")
     for row in rows:
-        hours = [f"{row[f'{name}_ms'] / HOUR_MS:.2f}" for name in READINGS]
-        shown.add_row(*(_said(name, row[name]) for name in dimensions), *hours, str(row["sessions"]))
-    Console().print(shown if rows else "No working time in this period: 'reefline analytics load' brings events in.")
+        parts = [f"{name} {_clock(row[f'{name}_ms'], sign=True)}" for name in PARTS if row[f"{name}_ms"]]
+        twice = [f"booked twice {_clock(row['repeated_ms'])}"] if row["repeated_ms"] else []
+        times = [_clock(row[f"{name}_ms"]) for name in ("ours", "cvat", "reported")]
+        shown.add_row(*(_said(name, row[name]) for name in dimensions), *times, ", ".join(parts + twice))
+    console.print(shown)
+
+
+def _clock(milliseconds: int, *, sign: bool = False) -> str:
+    """Hours, minutes and seconds."""
+    minutes, seconds = divmod(round(abs(milliseconds) / 1000), 60)
+    before = "-" if milliseconds < 0 else "+" if sign else ""
+    return f"{before}{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
 def _said(dimension: str, value: Any) -> str:

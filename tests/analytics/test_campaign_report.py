@@ -57,7 +57,7 @@ class Page(HTMLParser):
 def reports(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
     command = [sys.executable, "-m", "tests.analytics.make_reports", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=580, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     # Drawn from the same tables in the same process.
     assert {path.stem for path in folder.glob("*.png")} == set(PLOTS)

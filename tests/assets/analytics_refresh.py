@@ -63,9 +63,10 @@ def fill(settings: Settings, tables: BatchTables, inbox: Inbox) -> None:
               "changed_px": 0.0, "moved_px": 0.0, "model": "m@1#abc", "annotator": "ann"}  # fmt: skip
     tables.write_table("quality/changes", BATCH, pa.Table.from_pylist([change, change], schema=CHANGE_SCHEMA))
     tables.store.put(f"tables/quality/report/{BATCH}.json", json.dumps(FIGURES).encode())
-    cover = {f.name: 0.0 for f in COVER_SCHEMA if not f.nullable} | {"batch": BATCH, "survey": "reef", "image_id": "p0", "site": "Temae",
-        "year": 2025, "quadrat": "1", "taxon": "Porites", "share": 0.2, "cm2": 50.0, "colonies": 3,
-        "inpainted_share": 0.01}  # fmt: skip
+    empty = {field.name: 0.0 for field in COVER_SCHEMA if not field.nullable}
+    known = {"batch": BATCH, "survey": "reef", "image_id": "p0", "site": "Temae", "year": 2025, "quadrat": "1",
+             "taxon": "Porites", "share": 0.2, "cm2": 50.0, "colonies": 3, "inpainted_share": 0.01}  # fmt: skip
+    cover = {**empty, **known}
     tables.write_table("cover/quadrats", BATCH, pa.Table.from_pylist([cover], schema=COVER_SCHEMA))
     now = datetime.now(UTC)
     job = JobState(1, TASK, "annotation", "completed", "annotation", "ann", now)

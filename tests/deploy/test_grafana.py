@@ -26,7 +26,7 @@ BOARDS = sorted((OURS / "dashboards").glob("*.json"))
 def answers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grafana")
     command = [sys.executable, "-m", "tests.deploy.grafana_answers", str(folder / "ch"), str(folder / "out.json")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=580, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads((folder / "out.json").read_text(encoding="utf-8"))
 
