@@ -14,9 +14,9 @@ from typing import Any
 
 import cv2
 import dagster as dg
+import sqlalchemy as sa
 
 from assets.common.names import TAG_BATCH, TAG_GATE, TAG_INBOX_ID, Gate
-from deploy.backup.restore import drop_everything
 from deploy.backup.shelf import Part, Shelf, differences
 from deploy.local.reviewer import Reviewer
 from deploy.local.runtime import Embedded, prepare
@@ -51,6 +51,18 @@ with ClickHouse(sys.argv[1]).session() as session:
         "SELECT 'reef.0001', 'reef', 'images/raw', toString(number), 'ok', now64(3) FROM numbers(1000)")
 """
 PARTS = ("dagster", "inbox", "store", "clickhouse", "sandbox", "surveys")
+
+
+def drop_everything(url: str) -> None:
+    """Remove every table of a Postgres database."""
+    engine = sa.create_engine(url)
+    try:
+        with engine.begin() as connection:
+            found = sa.MetaData()
+            found.reflect(connection)
+            found.drop_all(connection)
+    finally:
+        engine.dispose()
 
 
 @dataclass(slots=True)
@@ -105,8 +117,8 @@ class RestoreWorld:
             supervisor.wait_ready("sandbox")
             yield made
 
-    def begin(self) -> None:
-        """Photos, a survey, and a batch that waits for people at its first gate."""
+    def begin(self, *, clickhouse: bool = True) -> None:
+        """Photos, a survey, a batch that waits for people at its first gate, and rows in ClickHouse."""
         (self.surveys / "photos").mkdir(parents=True)
         (self.surveys / "reef.yaml").write_text(SURVEY, encoding="utf-8")
         scene = render_quadrat(42, difficulty=0.2, size=(1000, 900))
@@ -119,7 +131,8 @@ class RestoreWorld:
             survey = catalog.get("reef")
             cut_new_batches(open_store(settings.store), survey, catalog.photos(survey).list())
             self.run(made, "start_batch", {})
-            subprocess.run([sys.executable, "-c", FILL, settings.clickhouse], check=True)
+            if clickhouse:
+                subprocess.run([sys.executable, "-c", FILL, settings.clickhouse], check=True)
 
     def run(self, made: Embedded, job: str, tags: dict[str, str]) -> None:
         """Run a job of the batch in this process, with the installation's own Dagster storage."""

@@ -37,13 +37,16 @@ def backup(
     at: Place = "",
     home: Home = None,
     cvat: Annotated[bool, typer.Option("--cvat", help="With CVAT's own backup of every review task.")] = False,
+    read_all: Annotated[
+        bool, typer.Option("--read-all", help="Also read pictures that are kept already: finds damage on disk.")
+    ] = False,
 ) -> None:
     """Make a backup: databases, store, ClickHouse, surveys, settings. Pictures that are kept are not copied again."""
     if context.invoked_subcommand is not None:
         return
     settings = _settings(context, home)
     shelf, console = _shelf(settings, at), Console(highlight=False)
-    made = take_backup(settings, shelf, lambda line: console.print(escape(line)), with_cvat=cvat)
+    made = take_backup(settings, shelf, lambda line: console.print(escape(line)), with_cvat=cvat, read_all=read_all)
     console.print(f"{made.name}: {shelf.copied} new files copied to {shelf.store.url}", soft_wrap=True)
     left_out = made.part("settings").facts["left_out"]
     if left_out:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from deploy.backup.clickhouse import load_clickhouse
 from deploy.backup.databases import empty_postgres, load_postgres, load_sqlite
 from deploy.backup.secret_settings import unpack_settings
@@ -21,7 +19,7 @@ from deploy.local.supervisor import is_running
 from orchestration.instance import URL_VARIABLE, dagster_home, dagster_instance
 from resources.inbox import Inbox
 from resources.inbox.tables import metadata as inbox_tables
-from resources.object_store import LocalStore, open_store
+from resources.object_store import open_store
 from resources.settings import Settings
 
 
@@ -110,8 +108,6 @@ def _store(settings: Settings, shelf: Shelf, part: Part) -> None:
     store = open_store(settings.store)
     for item in part.items:
         with shelf.file(item) as copy:
-            if isinstance(store, LocalStore):
-                store.path(item.path).parent.mkdir(parents=True, exist_ok=True)
             store.put_file(item.path, copy)
 
 
@@ -159,15 +155,3 @@ def _settings(settings: Settings, part: Part) -> list[str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_env(path, found)
     return [f"set {name} anew" for name in by_hand] + [f"settings came back as {path}: compare with yours"]
-
-
-def drop_everything(url: str) -> None:
-    """Remove every table of a Postgres database (after a failed restore, and in tests)."""
-    engine = sa.create_engine(url)
-    try:
-        with engine.begin() as connection:
-            found = sa.MetaData()
-            found.reflect(connection)
-            found.drop_all(connection)
-    finally:
-        engine.dispose()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.cli.context import UsageProblem
-from resources.object_store import MissingObjectError, ObjectStore
+from resources.object_store import MissingObjectError, ObjectStore, StoreError, checked_key
 
 FORMAT = 1
 CHUNK = 1 << 20
@@ -89,11 +89,11 @@ class Shelf:
         try:
             told = json.loads(gzip.decompress(self.store.get(_set_key(name or names[-1]))))
             parts = {
-                part: Part([Item(*item) for item in found["items"]], found["facts"])
+                part: Part([_item(*item) for item in found["items"]], found["facts"])
                 for part, found in told["parts"].items()
             }
             return BackupSet(told["name"], told["made_at"], told["versions"], parts, told["problems"])
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, StoreError) as error:
             raise BackupError(f"{self.store.uri(_set_key(name or names[-1]))} is damaged: use an older set") from error
 
     def write(self, made: BackupSet) -> None:
@@ -169,6 +169,11 @@ class Shelf:
             self.store.delete(key)
         self._known = None
         return len(gone), len(unneeded)
+
+
+def _item(path: str, sha256: str, size: int) -> Item:
+    """A file of a set; one that would climb out of its place makes the set unusable."""
+    return Item(checked_key(path), sha256, size)
 
 
 def blob_key(sha256: str) -> str:

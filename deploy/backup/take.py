@@ -21,7 +21,7 @@ from resources.bundle import make_cvat
 from resources.cvat.backups import save_backup
 from resources.inbox import Inbox
 from resources.inbox.tables import metadata as inbox_tables
-from resources.object_store import open_store
+from resources.object_store import MissingObjectError, open_store
 from resources.settings import Settings
 
 BY_CONTENT = re.compile(r"(?:images/.+|models/weights)/([0-9a-f]{64})(?:\.[a-z0-9]+)?$")
@@ -30,7 +30,9 @@ PASSING = ("probes/",)
 SURVEY_FILES = (".yaml", ".yml", ".md")
 
 
-def take_backup(settings: Settings, shelf: Shelf, tell: Tell = lambda _: None, *, with_cvat: bool = False) -> BackupSet:
+def take_backup(
+    settings: Settings, shelf: Shelf, tell: Tell = lambda _: None, *, with_cvat: bool = False, read_all: bool = False
+) -> BackupSet:
     """Keep everything that belongs to an installation; what is kept already is not copied again.
 
     Args:
@@ -38,6 +40,7 @@ def take_backup(settings: Settings, shelf: Shelf, tell: Tell = lambda _: None, *
         shelf: where it is kept.
         tell: told of each part.
         with_cvat: also CVAT's own backups of all review tasks that have changed since the last set.
+        read_all: read pictures that are kept already, too, to find those that were damaged on disk since.
 
     Raises:
         BackupError: a part cannot be read. Nothing counts until the set is written, as the last act.
@@ -48,7 +51,7 @@ def take_backup(settings: Settings, shelf: Shelf, tell: Tell = lambda _: None, *
     parts: dict[str, Callable[[Path], Part]] = {
         "dagster": lambda scratch: _dagster(settings, shelf, scratch),
         "inbox": lambda scratch: _inbox(settings, shelf, scratch),
-        "store": lambda _: _store(settings, shelf, made.problems),
+        "store": lambda _: _store(settings, shelf, made.problems, read_all=read_all),
         "clickhouse": lambda scratch: _clickhouse(settings, shelf, scratch),
         "sandbox": lambda scratch: _sandbox(settings, shelf, scratch),
         "cvat": lambda scratch: _cvat(settings, shelf, scratch) if with_cvat else Part(),
@@ -98,17 +101,20 @@ def _inbox(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
     return dump_postgres(shelf, settings.inbox, scratch, without=others)
 
 
-def _store(settings: Settings, shelf: Shelf, problems: list[str]) -> Part:
+def _store(settings: Settings, shelf: Shelf, problems: list[str], *, read_all: bool) -> Part:
     store, part = open_store(settings.store), Part()
     sizes: dict[str, int] = shelf.sizes()
     for key in store.keys(""):
         if key.startswith(PASSING):
             continue
         named = BY_CONTENT.match(key)
-        if named and named[1] in sizes and shelf.has(named[1]):
+        if named and not read_all and named[1] in sizes and shelf.has(named[1]):
             part.items.append(Item(key, named[1], sizes[named[1]]))  # kept already: not even read
             continue
-        item = shelf.keep_bytes(key, store.get(key))
+        try:
+            item = shelf.keep_bytes(key, store.get(key))
+        except MissingObjectError:
+            continue  # working data that has been done with since the list was made
         if named and item.sha256 != named[1]:
             problems.append(
                 f"{store.uri(key)} is not what its name says: damaged on disk, restore it from a set before"

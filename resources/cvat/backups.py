@@ -49,7 +49,7 @@ def _fetch(session: Session, url: str, path: Path) -> None:
     address = f"{session.url}{parts.path}?{parts.query}"
     api = session.client.api_client
     try:
-        answer = api.rest_client.request("GET", address, headers=make_request_headers(api), _preload_content=False)
+        answer = api.rest_client.request("GET", address, headers=make_request_headers(api), _parse_response=False)
         with path.open("wb") as file:
             for chunk in answer.stream(CHUNK):
                 file.write(chunk)

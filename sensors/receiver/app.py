@@ -14,6 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from resources.inbox import Delivery, Inbox
+from resources.inbox.interpret import task_and_job
+from resources.logs import about
 from resources.settings import WEBHOOK_PATH
 from sensors.receiver.metrics import CONTENT_TYPE, Metrics
 from sensors.receiver.signature import HEADER, valid
@@ -82,7 +84,8 @@ def create_app(inbox: Inbox, settings: ReceiverSettings) -> FastAPI:
             new = await writer.insert(delivery)
         except SQLAlchemyError:
             # Our own fault is never a 4xx: newer CVATs retry 5xx and drop 4xx.
-            logger.exception("a delivery could not be stored")
+            with about(event=name, task=task_and_job(event)[0]):
+                logger.exception("a delivery could not be stored")
             return "storage_failed", JSONResponse({"error": "the inbox cannot store now; send it again"}, 503)
         told = "accepted" if new else "duplicate"
         return told, JSONResponse({"status": told})

@@ -29,7 +29,7 @@ def no_home(monkeypatch):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     made = RestoreWorld(tmp_path_factory.mktemp("sqlite"))
-    made.begin()
+    made.begin(clickhouse=False)  # that of Postgres, below, has one
     return made
 
 
@@ -59,7 +59,7 @@ def test_backup_wipe_restore_and_the_next_stage_goes_on(world):
 
 
 @pytest.mark.slow
-def test_the_same_on_postgres(tmp_path):
+def test_the_same_on_postgres_and_with_clickhouse(tmp_path):
     try:
         with Postgres() as server:
             made = RestoreWorld(tmp_path, server.new_database())
@@ -124,6 +124,7 @@ def test_a_picture_that_is_damaged_on_disk_does_not_pass_for_whole(world, tmp_pa
     try:
         found = take_backup(settings, Shelf(LocalStore(tmp_path / "other")))
         assert [p for p in found.problems if picture.name in p]
+        assert take_backup(settings, world.shelf, read_all=True).problems == found.problems
     finally:
         picture.write_bytes(data)
 
