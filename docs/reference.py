@@ -44,8 +44,9 @@ def settings_page() -> str:
         secret = " Secret." if isinstance(default, SecretStr) else ""
         rows.append((f"`{PREFIX}{name.upper()}`", shown, (field.description or "") + secret))
     return (
-        HEAD + "# Settings\n\nFrom the environment, or from `.env` in the folder where reefline is started (another file"
-        " by `reefline --env FILE`). The environment wins. A misspelt `REEFLINE_` name in the environment is refused.\n\n"
+        HEAD
+        + "# Settings\n\nFrom the environment, or from `.env` in the folder where reefline is started (another"
+        " file by `reefline --env FILE`). The environment wins. A misspelt `REEFLINE_` name in the environment is refused.\n\n"
         + table(("variable", "default", "what it is"), rows)
     )
 
@@ -112,7 +113,8 @@ def cli_page() -> str:
 
     groups = [app, *(entry.load() for entry in sorted(entry_points(group="reefline.commands"), key=lambda e: e.name))]
     parts = [
-        HEAD + "# Command line\n\n`reefline COMMAND --help` says the same. A mistake of the user is one line on standard"
+        HEAD
+        + "# Command line\n\n`reefline COMMAND --help` says the same. A mistake of the user is one line on standard"
         " error and exit code 2.\n"
     ]
     seen: set[str] = set()

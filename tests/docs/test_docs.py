@@ -63,7 +63,12 @@ def run(script, folder):
         if line.startswith("reefline ") or line == lines[-1]:
             if any(text.strip() for text in gathered):
                 done = subprocess.run(
-                    ["bash", "-euc", "\n".join(gathered)], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+                    ["bash", "-euc", "\n".join(gathered)],
+                    cwd=folder,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    timeout=60,
                 )
                 assert done.returncode == 0, done.stderr
             gathered = []
