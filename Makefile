@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Every run is a process of its own: without bytecode each would compile all libraries again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo dev test test-torch check bench screenshots reference audit check-charts lock clean
 

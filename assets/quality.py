@@ -18,13 +18,17 @@ from analytics.quality import (
 )
 from analytics.quality.detection import average_precision, cover_error, panoptic_quality
 from analytics.quality.gate import reasons_against
+from analytics.quality.replicas import between_annotators
 from analytics.quality.rules import Broken, broken_rules
+from analytics.quality.trends import by_annotator, by_model
 from analytics.quality.truth import Answer, against_truth
 from analytics.report import BatchReport, GatePixels, Picture, batch_report
 from assets.clean import STAGE as CLEAN
+from assets.common.cvat_report import cvat_report
 from assets.common.metadata import thumbnail
 from assets.common.names import META_MANIFEST, TEAM_SCIENCE, Gate
 from assets.common.partitions import BATCHES
+from assets.common.replicas import drawings
 from assets.common.stage import Done, Work, run_stage, shapes_by_image
 from assets.common.truth import honeypots_stage, truth_stage
 from assets.corals import GATE as CORALS
@@ -33,15 +37,17 @@ from assets.lattice import GATE as LATTICE
 from assets.raw import STAGE as RAW
 from labels.manifest import ManifestRow, Status
 from labels.schema import Shape
-from labels.survey import SurveyConfig
+from labels.survey import SurveyConfig, parse_batch_key
 from labels.taxonomy import load_taxonomy
+from resources.cvat import CvatClient
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
 
 STAGE = "quality/report"
 CHANGES = "quality/changes"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 OVERLAY_PX = 640
+TREND_BATCHES = 40
 
 
 @dg.asset(
@@ -57,11 +63,12 @@ def quality_report(
     context: dg.AssetExecutionContext,
     tables: dg.ResourceParam[BatchTables],
     surveys: dg.ResourceParam[SurveyCatalog],
+    cvat: dg.ResourceParam[CvatClient],
 ) -> dg.MaterializeResult:
     """Proposed against reviewed: outlines added, deleted, reshaped, relabelled; corners and nodes moved, in pixels."""
     batch = context.partition_key
     survey = surveys.of_batch(batch)
-    measured = write_report(tables, survey, batch)
+    measured = write_report(tables, survey, batch, cvat)
     works = [Work(row) for row in measured.rows if row.usable]
     result = run_stage(tables, STAGE, batch, works, lambda work: Done(), code_version=CODE_VERSION)
     corals = measured.figures["corals"]
@@ -130,8 +137,12 @@ class Measured:
     reviewed: Sequence[Shape]
 
 
-def measure(tables: BatchTables, survey: SurveyConfig, batch: str) -> Measured:
-    """Compare what was proposed with what was reviewed, at every gate."""
+def measure(tables: BatchTables, survey: SurveyConfig, batch: str, cvat: CvatClient | None = None) -> Measured:
+    """Compare what was proposed with what was reviewed, at every gate.
+
+    Args:
+        cvat: asked for its own report where there is a ground truth.
+    """
     taxa = load_taxonomy(survey.taxonomy).names
     rows = tables.manifest(CORALS.reviewed, batch)
     sizes = {row.image_id: (row.width or 0, row.height or 0) for row in rows if row.usable}
@@ -151,9 +162,13 @@ def measure(tables: BatchTables, survey: SurveyConfig, batch: str) -> Measured:
             "cover_error": cover_error(proposed, reviewed, taxa, sizes),
         },
         "ground_truth": truth,
+        "cvat": cvat_report(tables, batch, cvat) if truth else None,
         "broken_rules": len(broken),
         "reasons": reasons_against(survey.quality, len(rows), failed, broken, truth),
     }
+    figures["replicas"] = between_annotators(drawings(tables, batch, rows, by_picture), taxa, sizes)
+    figures["by_model"] = by_model(outlines.changes)
+    figures["by_annotator"] = by_annotator(figures, outlines.changes)
     for gate in (CORNERS, LATTICE):
         figures[gate.gate.value] = compare_skeletons(
             tables.labels(gate.proposed, batch), tables.labels(gate.reviewed, batch)
@@ -186,9 +201,9 @@ def answers_and_truth(
     return answers, {image_id: truth.get(image_id, []) for image_id in about}
 
 
-def write_report(tables: BatchTables, survey: SurveyConfig, batch: str) -> Measured:
+def write_report(tables: BatchTables, survey: SurveyConfig, batch: str, cvat: CvatClient | None = None) -> Measured:
     """Measure a batch and write its conflicts, changes, figures and the page for people."""
-    measured = measure(tables, survey, batch)
+    measured = measure(tables, survey, batch, cvat)
     tables.write_table(STAGE, batch, conflicts_table(measured.outlines.conflicts, Gate.CORALS))
     tables.write_table(CHANGES, batch, changes_table(measured.outlines.changes))
     tables.store.put(page_key(batch), batch_report(page_of(tables, survey, batch, measured)))
@@ -228,7 +243,16 @@ def page_of(tables: BatchTables, survey: SurveyConfig, batch: str, measured: Mea
         measured.figures["reasons"],
         broken,
         {names.get(r.image_id, r.image_id): r.reason or "" for r in measured.rows if r.status == Status.FAILED},
+        earlier_figures(tables, batch),
     )
+
+
+def earlier_figures(tables: BatchTables, batch: str) -> dict[str, dict[str, Any]]:
+    """Figures of the batches of the survey before this one, as far as they have been measured; the last ones."""
+    survey, number = parse_batch_key(batch)
+    before = [key for key in tables.batches(STAGE) if parse_batch_key(key)[0] == survey]
+    before = [key for key in before if parse_batch_key(key)[1] < number][-TREND_BATCHES:]
+    return {key: json.loads(tables.store.get(report_key(key))) for key in before}
 
 
 def _loader(tables: BatchTables, row: ManifestRow) -> Callable[[], NDArray[np.uint8]]:

@@ -23,6 +23,8 @@ from assets.quality import STAGE as QUALITY
 from assets.raw import STAGE as RAW
 from assets.rectified import STAGE as RECTIFIED
 from labels.survey import SurveyError
+from resources.audit import Audit
+from resources.logs import about
 from resources.object_store import MissingObjectError, ObjectStore
 from resources.releases import RehearsalShelf, ReleaseError, ReleaseShelf, read_request, release_key
 from resources.surveys import SurveyCatalog
@@ -50,6 +52,7 @@ def datasets_release(
     context: dg.AssetExecutionContext,
     tables: dg.ResourceParam[BatchTables],
     surveys: dg.ResourceParam[SurveyCatalog],
+    audit: dg.ResourceParam[Audit],
 ) -> dg.MaterializeResult:
     """Labels, pictures' table, every format asked for, cover, data sheet and checksums of a frozen list of batches."""
     name = context.partition_key
@@ -69,6 +72,10 @@ def datasets_release(
         tables.store.get_file(release_key(name, "cover.parquet"), Path(folder) / "cover")
         plot = cover_plot(pq.read_table(Path(folder) / "cover"), plan.taxonomy)
     counts = record["counts"]
+    with about(run=context.run_id):
+        audit.record(
+            "write release", name, images=counts["images"], batches=list(request.batches), reason=request.reason
+        )
     return dg.MaterializeResult(
         metadata={
             "images": counts["images"],

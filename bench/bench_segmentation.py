@@ -15,7 +15,7 @@ from inference.training.samples import HELD_OUT_FROM, Outlines, picture, setting
 
 SCENES = 24
 FIRST = 500
-REFERENCE, REFERENCE_MAP50 = "demo-corals@2, the last version before hard scenes", 0.0
+REFERENCE, REFERENCE_MAP50 = "demo-corals@2, trained on the sample survey's own kind of scenes", 0.244
 """Measured on these scenes before its weights were removed."""
 MEASURE = Options(min_score=0.05)
 """Surer than this is asked of proposals in surveys; average precision wants to see the doubtful ones too."""

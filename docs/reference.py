@@ -45,8 +45,8 @@ def settings_page() -> str:
         rows.append((f"`{PREFIX}{name.upper()}`", shown, (field.description or "") + secret))
     return (
         HEAD
-        + "# Settings\n\nFrom the environment, or from `.env` in the folder where reefline is started (another"
-        " file by `reefline --env FILE`). The environment wins. A misspelt `REEFLINE_` name in the environment is refused.\n\n"
+        + "# Settings\n\nFrom the environment, or from `.env` in the folder where reefline is started (another file"
+        " by `reefline --env FILE`). The environment wins. A misspelt `REEFLINE_` name is refused.\n\n"
         + table(("variable", "default", "what it is"), rows)
     )
 

@@ -1,6 +1,7 @@
 """Takes the pictures of the README from a running demo: the lineage page and a batch's contact sheet.
 
-Needs Chromium (Debian: ``apt install chromium``) and a finished ``make demo``. Run with ``make screenshots``.
+Needs Chromium (Debian: ``apt install chromium``) and a finished ``make demo``. Run with ``make screenshots``; the
+campaign report alone, whose data are made up, needs no demo: ``python docs/screenshots.py dashboard``.
 """
 
 from __future__ import annotations
@@ -12,15 +13,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
 import dagster as dg
 from PIL import Image
 
+from analytics.report.campaign import QUESTIONS, CampaignReport, campaign_report
 from deploy.local.runtime import prepare
+from deploy.local.sample import fill
 from deploy.local.services import services
 from deploy.local.supervisor import Supervisor
+from resources.answers import ask_all
+from resources.clickhouse import ClickHouse
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "demo"
@@ -85,9 +91,26 @@ def save_report(store: Path) -> None:
             picture.convert("RGB").save(OUT / "quality-report.jpg", quality=86)
 
 
+def save_dashboard() -> None:
+    """The campaign report of the sample campaign, from its top."""
+    with tempfile.TemporaryDirectory() as folder:
+        page, raw = Path(folder) / "report.html", Path(folder) / "report.png"
+        now = datetime.now(UTC)
+        with ClickHouse(f"chdb://{folder}/clickhouse").session() as session:
+            fill(session, now)
+            answers = ask_all(session, QUESTIONS, {"pseudonyms": 1, "hour_cost": 20.0})
+        page.write_bytes(campaign_report(CampaignReport(answers, now, hour_cost=20.0)))
+        shoot(page.as_uri(), raw, (1240, 2380), 5_000)
+        with Image.open(raw) as picture:
+            picture.convert("RGB").save(OUT / "dashboard.jpg", quality=84)
+
+
 def main() -> None:
-    """Take all pictures."""
+    """Take all pictures, or the one of the campaign report."""
     OUT.mkdir(parents=True, exist_ok=True)
+    save_dashboard()
+    if sys.argv[1:] == ["dashboard"]:
+        return
     installation = prepare(DEMO / "home", DEMO / "surveys")
     save_sheets(installation.env["DAGSTER_HOME"])
     save_report(installation.home / "store")

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _REACH = 2
+_SLOPE = 1e-9
 
 
 def peaks(
@@ -24,8 +25,10 @@ def peaks(
         ``(n,)`` their heights.
     """
     width = 2 * _REACH + 1
-    top = cv2.dilate(heat, np.ones((width, width), np.uint8))
-    rows, columns = np.nonzero((heat >= top) & (heat >= least))
+    # Of equal neighbours the first counts: a slope far below float32's steps parts them.
+    parted = heat.astype(np.float64) - np.linspace(0, _SLOPE, heat.size).reshape(heat.shape)
+    top = cv2.dilate(parted, np.ones((width, width), np.uint8))
+    rows, columns = np.nonzero((parted >= top) & (heat >= least))
     order = np.argsort(-heat[rows, columns], kind="stable")[:most]
     rows, columns = rows[order], columns[order]
     padded = np.pad(heat, _REACH)

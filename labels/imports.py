@@ -1,4 +1,7 @@
-"""Old annotations onto the photos of a survey: by file name, labels by crosswalk. What does not fit is always named."""
+"""Old annotations onto the photos of a survey: by content or file name, labels by crosswalk.
+
+What does not fit is always named.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,13 @@ SAME_SHAPE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class PhotoRef:
-    """A photo of the survey that labels can be put on; size in pixels of the upright photo."""
+    """A photo of the survey that labels can be put on; size in pixels of the upright photo, hash of its file."""
 
     image_id: str
     file: str
     width: int
     height: int
+    sha256: str = ""
 
 
 @dataclass(slots=True)
@@ -63,26 +67,46 @@ class ImportReport:
 
 
 class Matcher:
-    """Finds the photo that a file means by its name: whole path, then name, then name without ending."""
+    """Finds the photo that a file means: by its content where that is known, else by its name.
 
-    def __init__(self, photos: Iterable[PhotoRef]) -> None:
-        """``photos``: of the survey."""
+    Names are looked up as whole path, then name, then name without ending.
+    """
+
+    def __init__(self, photos: Iterable[PhotoRef], sums: Mapping[str, str] | None = None) -> None:
+        """Match with ``photos`` of the survey; ``sums``: file name -> sha256 of pictures that lie with the labels."""
         self._by: list[defaultdict[str, list[PhotoRef]]] = [defaultdict(list) for _ in _KEYS]
+        self._sums: list[defaultdict[str, set[str]]] = [defaultdict(set) for _ in _KEYS]
+        self._contents: defaultdict[str, list[PhotoRef]] = defaultdict(list)
         self.count = 0
         for photo in photos:
             self.count += 1
+            self._contents[photo.sha256].append(photo)
             for found, key in zip(self._by, _KEYS, strict=True):
                 found[key(photo.file)].append(photo)
+        for file, digest in (sums or {}).items():
+            for known, key in zip(self._sums, _KEYS, strict=True):
+                known[key(file)].add(digest)
 
     def find(self, file: str) -> PhotoRef | str:
         """The photo, or why there is none."""
+        same = self._contents.get(self._sum(file) or "?", [])
+        if len(same) == 1:
+            return same[0]
         for found, key in zip(self._by, _KEYS, strict=True):
             photos = found.get(key(file), [])
             if len(photos) == 1:
                 return photos[0]
             if len(photos) > 1:
                 return f"{len(photos)} photos have this name: {', '.join(sorted(p.file for p in photos)[:3])}"
-        return "no photo of the survey has this name"
+        other = ", and none has its content" if self._sum(file) else ""
+        return f"no photo of the survey has this name{other}"
+
+    def _sum(self, file: str) -> str | None:
+        """Hash of the picture of this name, where just one is known."""
+        for known, key in zip(self._sums, _KEYS, strict=True):
+            if digests := known.get(key(file)):
+                return next(iter(digests)) if len(digests) == 1 else None
+        return None
 
 
 _KEYS = (

@@ -154,6 +154,7 @@ def _cross_check(survey: SurveyConfig) -> Iterator[tuple[Path, str]]:
         yield ("lattice", "topology"), str(error)
     yield from _check_lama(survey)
     yield from _check_honeypots(survey)
+    yield from _check_replicas(survey)
     if survey.workflow == Workflow.THREE_STAGE:
         return
     wanted = "three_stage" if survey.workflow == Workflow.TWO_STAGE else "two_stage or three_stage"
@@ -190,6 +191,18 @@ def _check_honeypots(survey: SurveyConfig) -> Iterator[tuple[Path, str]]:
     if cvat.honeypots.per_job > pool:
         told = f"{cvat.honeypots.per_job} is more than the pool of a batch, {pool} of {survey.batch_size} pictures"
         yield (*where, "per_job"), f"{told}: lower it, or raise pool_share"
+
+
+def _check_replicas(survey: SurveyConfig) -> Iterator[tuple[Path, str]]:
+    cvat, where = survey.cvat, ("cvat", "replicas")
+    if cvat.replicas is None:
+        return
+    if cvat.honeypots:
+        yield where, "cannot be used together with cvat.honeypots: CVAT lays such tasks out without copies; remove one"
+    needed = cvat.replicas.count + 1
+    if 0 < len(set(cvat.assignees)) < needed:
+        told = f"{cvat.replicas.count} copies of a job and the job itself need {needed} people, assignees names"
+        yield where, f"{told} {len(set(cvat.assignees))}: nobody should draw a picture twice; name more, or nobody"
 
 
 def _model_at(path: Sequence[str | int]) -> type[BaseModel] | None:

@@ -6,9 +6,11 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from labels.lattice import DEFAULT_LATTICE
+from labels.survey_base import Part, Text
+from labels.survey_cvat import Cvat
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
 
@@ -47,19 +49,6 @@ class ReleaseFormat(StrEnum):
     DWCA = "dwca"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_not_blank)]
-
-
 def _has_placeholders(pattern: str) -> str:
     found = set(re.findall(r"{(\w*)}", pattern))
     unknown = sorted(found - {"site", "year", "date", "quadrat", "any"})
@@ -72,7 +61,7 @@ def _has_placeholders(pattern: str) -> str:
     return pattern
 
 
-class Photos(_Part):
+class Photos(Part):
     """Where the photos lie, and when an upload counts as complete."""
 
     folder: Text = Field(
@@ -88,14 +77,14 @@ class Photos(_Part):
     )
 
 
-class Frame(_Part):
+class Frame(Part):
     """The frame on the reef, and the picture that is made of it."""
 
     side_cm: float = Field(100, gt=0, le=1000, description="Inner side of the square frame, in centimetres.")
     rectified_px: int = Field(1920, ge=256, le=4096, description="Side of the straightened picture, in pixels.")
 
 
-class Lattice(_Part):
+class Lattice(Part):
     """The strings in the frame (workflow three_stage)."""
 
     topology: Text = Field(
@@ -106,7 +95,7 @@ class Lattice(_Part):
     )
 
 
-class Models(_Part):
+class Models(Part):
     """The models that propose labels."""
 
     corners: Text = Field(
@@ -124,7 +113,7 @@ class Models(_Part):
     )
 
 
-class Segmentation(_Part):
+class Segmentation(Part):
     """How the coral model is asked."""
 
     min_score: float = Field(
@@ -149,7 +138,7 @@ class Segmentation(_Part):
     flip: bool = Field(False, description="Look at the mirrored picture too: a little better, takes twice as long.")
 
 
-class Removal(_Part):
+class Removal(Part):
     """How the strings are taken out of the picture (workflow three_stage)."""
 
     method: Literal["learned", "telea", "ns", "lama"] = Field(
@@ -179,7 +168,7 @@ class Removal(_Part):
     )
 
 
-class GatePolicy(_Part):
+class GatePolicy(Part):
     """Which pictures a person sees at a gate."""
 
     policy: Literal["always", "when_doubtful", "never"] = Field(
@@ -192,7 +181,7 @@ class GatePolicy(_Part):
     )
 
 
-class Gates(_Part):
+class Gates(Part):
     """The points where people may review."""
 
     corners: GatePolicy = Field(default_factory=GatePolicy, description="Gate 1: the four corners of the frame.")
@@ -200,56 +189,7 @@ class Gates(_Part):
     corals: GatePolicy = Field(default_factory=GatePolicy, description="Gate 3: the outlines of the colonies.")
 
 
-class GroundTruth(_Part):
-    """Pictures of a task that are drawn twice, without seeing the proposals, to measure quality."""
-
-    share: float = Field(0.05, gt=0, le=1, description="Share of a task's pictures (0 to 1), at least one.")
-    method: Literal["random_uniform", "random_per_job"] = Field(
-        "random_uniform", description="'random_uniform' = over the whole task; 'random_per_job' = from every job."
-    )
-
-
-class Honeypots(_Part):
-    """Pictures that are drawn once as ground truth and hidden among the pictures of every job, to measure people."""
-
-    pool_share: float = Field(
-        0.05, gt=0, lt=1, description="Share of a task's pictures that make the pool (above 0, under 1), at least one."
-    )
-    per_job: int = Field(
-        2, ge=1, le=100, description="Pictures of the pool hidden in every job, in addition to its job_size own ones."
-    )
-
-
-class Cvat(_Part):
-    """How the work appears in CVAT."""
-
-    organization: str | None = Field(None, description="Short name of the CVAT organization; empty = personal space.")
-    job_size: int | None = Field(
-        None, ge=1, le=500, description="Pictures per CVAT job; empty = the whole batch is one job."
-    )
-    assignees: list[Text] = Field(
-        default_factory=list, description="CVAT user names; jobs are handed out to them in turn. Empty = nobody."
-    )
-    subset: str | None = Field(None, description="CVAT subset of the tasks, for example 'train'; empty = none.")
-    outlines: Literal["polygons", "masks"] = Field(
-        "polygons", description="How colonies are drawn in CVAT: 'polygons', or 'masks' (brush and eraser)."
-    )
-    done_at: Literal["annotation", "validation", "acceptance"] = Field(
-        "annotation",
-        description="A job is done when it is completed in this stage of CVAT or a later one: 'annotation' = when the "
-        "annotator says so; 'validation' = when a second person has looked; 'acceptance' = when it is accepted.",
-    )
-    ground_truth: GroundTruth | None = Field(
-        None, description="A ground-truth job in every task of the coral gate; empty = none."
-    )
-    honeypots: Honeypots | None = Field(
-        None,
-        description="Instead of ground_truth: a pool of pictures that a ground-truth job labels, shown to annotators "
-        "among their own; needs job_size. A batch waits for the ground-truth job. Empty = none.",
-    )
-
-
-class Quality(_Part):
+class Quality(Part):
     """What a batch must reach before it can enter a release."""
 
     max_failed_share: float = Field(
@@ -268,7 +208,24 @@ class Quality(_Part):
     )
 
 
-class Release(_Part):
+class Person(Part):
+    """Somebody to be named with the data."""
+
+    family: Text = Field(description="Family name.")
+    given: str | None = Field(None, description="Given names.")
+    organization: str | None = Field(None, description="Institute.")
+    email: str | None = Field(None, pattern=r"^[^@\s]+@[^@\s]+$", description="E-mail address; published as it is.")
+    orcid: str | None = Field(
+        None, pattern=r"^\d{4}-\d{4}-\d{4}-\d{3}[\dX]$", description="ORCID iD, as 0000-0002-1825-0097."
+    )
+
+    @property
+    def name(self) -> str:
+        """For citations."""
+        return f"{self.family}, {self.given}" if self.given else self.family
+
+
+class Release(Part):
     """How releases of the survey are made."""
 
     formats: list[ReleaseFormat] = Field(
@@ -281,9 +238,15 @@ class Release(_Part):
         description="What puts pictures into train, val and test: 'quadrat' = the hash of the fixed quadrat; "
         "'subset' = cvat.subset of the survey.",
     )
+    creators: list[Person] = Field(
+        default_factory=list, description="Who made the data, in the order of the citation; for OBIS and GBIF."
+    )
+    contact: Person | None = Field(
+        None, description="Who answers questions about the data; empty = the first of the creators."
+    )
 
 
-class Names(_Part):
+class Names(Part):
     """How site, year and quadrat are read from file names."""
 
     pattern: Annotated[str, AfterValidator(_has_placeholders)] = Field(
@@ -296,7 +259,7 @@ class Names(_Part):
     )
 
 
-class SurveyConfig(_Part):
+class SurveyConfig(Part):
     """A survey: one site-and-date campaign of photo quadrats, and how its pictures become data."""
 
     name: str = Field(
@@ -330,7 +293,7 @@ class SurveyConfig(_Part):
     release: Release = Field(default_factory=Release, description="How releases of the survey are made.")
     license: Text = Field("CC-BY-4.0", description="Licence of the published data, as an SPDX identifier.")
     citation: str | None = Field(
-        None, description="How releases of this survey are to be cited; empty = made of title."
+        None, description="How releases of this survey are to be cited; empty = made of release.creators and title."
     )
     allow_unsigned_webhooks: bool = Field(
         False, description="Accept webhooks without a signature. Only for development; never where others can reach it."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
+from typing import Any
 
 import dagster as dg
 
@@ -28,6 +29,7 @@ from orchestration.schedules import all_schedules
 from resources.bundle import build_resources
 from resources.settings import Settings, load_settings
 from sensors.failures import failures_sensor
+from sensors.overdue import overdue_sensor
 from sensors.releases import releases_sensor
 from sensors.reviews import reviews_sensor
 from sensors.surveys import surveys_sensor
@@ -59,8 +61,9 @@ def build_defs(settings: Settings | None = None, overrides: Mapping[str, object]
     settings = settings or load_settings()
     interval = settings.sensor_interval_s
     jobs, after = shared_jobs(settings.shares, share_executor(settings))
+    assets = dg.load_assets_from_modules(MODULES)
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(MODULES),
+        assets=assets,
         asset_checks=dg.load_asset_checks_from_modules(MODULES),
         jobs=jobs,
         schedules=all_schedules(settings.reconcile_cron, settings.analytics_cron, settings.health_cron),
@@ -68,10 +71,17 @@ def build_defs(settings: Settings | None = None, overrides: Mapping[str, object]
             surveys_sensor(start_batch, interval),
             reviews_sensor(after, interval),
             releases_sensor(make_release, interval),
-            failures_sensor(max(interval, 15)),
+            failures_sensor(max(interval, 15), step_owners(assets)),
+            overdue_sensor(settings.review_overdue_days),
         ],
         resources={**build_resources(settings), **(overrides or {})},
     )
+
+
+def step_owners(assets: Iterable[Any]) -> dict[str, str]:
+    """Whose matter a failed step is: the owner of its asset."""
+    specs = [spec for asset in assets if isinstance(asset, dg.AssetsDefinition) for spec in asset.specs]
+    return {"__".join(spec.key.path): spec.owners[0] for spec in specs if spec.owners}
 
 
 @dg.definitions

@@ -5,13 +5,15 @@ from __future__ import annotations
 from urllib.parse import urlparse
 
 from inference.engines import set_default_device, set_memory_share
+from resources.audit import Audit
 from resources.clickhouse import ClickHouse
 from resources.cvat import CvatClient, StoredPictures
 from resources.cvat.declared import DeclaredStorage
+from resources.downloads import Downloader, allowance
 from resources.inbox import Inbox
 from resources.models import InstalledModels
 from resources.notifier import Notifier, parse_routes
-from resources.object_store import open_store
+from resources.object_store import ObjectStore, open_store
 from resources.settings import Settings, SettingsError
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
@@ -19,17 +21,19 @@ from resources.tables import BatchTables
 
 def build_resources(settings: Settings) -> dict[str, object]:
     """Resources by the name under which assets, sensors and ops ask for them."""
-    store = open_store(settings.store)
+    store, inbox = open_store(settings.store), Inbox(settings.inbox)
+    audit = Audit(inbox)
     set_default_device(settings.device)
     set_memory_share(settings.gpu_memory_share)
     return {
         "settings": settings,
         "tables": BatchTables(store),
         "surveys": SurveyCatalog(settings.surveys_dir),
-        "cvat": make_cvat(settings),
-        "inbox": Inbox(settings.inbox),
+        "cvat": make_cvat(settings, audit),
+        "inbox": inbox,
+        "audit": audit,
         "clickhouse": ClickHouse(settings.clickhouse),
-        "models": InstalledModels(store),
+        "models": make_models(settings, store),
         "notifier": make_notifier(settings),
     }
 
@@ -53,15 +57,30 @@ def make_notifier(settings: Settings) -> Notifier:
         raise SettingsError(str(error)) from error
 
 
-def make_cvat(settings: Settings) -> CvatClient:
-    """The CVAT client of an installation."""
-    return CvatClient(
+def make_models(settings: Settings, store: ObjectStore) -> InstalledModels:
+    """The model registry of an installation.
+
+    Raises:
+        SettingsError: what may be fetched from the own network is not said rightly.
+    """
+    try:
+        return InstalledModels(store, downloader=Downloader(allow=allowance(settings.download_allow)))
+    except ValueError as error:
+        raise SettingsError(f"REEFLINE_DOWNLOAD_ALLOW: {error}") from error
+
+
+def make_cvat(settings: Settings, audit: Audit | None = None) -> CvatClient:
+    """The CVAT client of an installation; with ``audit`` every act is written down."""
+    cvat = CvatClient(
         settings.cvat_url,
         token=settings.cvat_token.get_secret_value() or None,
         username=settings.cvat_username or None,
         password=settings.cvat_password.get_secret_value() or None,
         stored=_stored_pictures(settings),
     )
+    if audit is not None:
+        cvat.session.acted = audit.requested
+    return cvat
 
 
 STORAGE_NAME = "reefline"

@@ -156,9 +156,7 @@ class Session:
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The result of a query."""
-        return self.client.query_arrow(
-            sql, parameters=dict(parameters or {}), use_strings=True
-        )
+        return self.client.query_arrow(sql, parameters=dict(parameters or {}), use_strings=True)
 
 
 ADVICE = {
@@ -185,7 +183,9 @@ def explain(error: Exception) -> ClickHouseRefused | ClickHouseUnavailable:
     if number is None:
         return ClickHouseUnavailable(f"ClickHouse does not answer: {first[:300]}")
     advice = ADVICE.get(int(number[1]))
-    return ClickHouseRefused(f"ClickHouse refuses: {advice} ({first[:200]})" if advice else f"ClickHouse: {first[:500]}")
+    return ClickHouseRefused(
+        f"ClickHouse refuses: {advice} ({first[:200]})" if advice else f"ClickHouse: {first[:500]}"
+    )
 
 
 @contextmanager

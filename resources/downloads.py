@@ -38,6 +38,34 @@ def is_public(address: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowance:
+    """What of the own network may be connected to: hosts by their names, networks by their addresses."""
+
+    hosts: frozenset[str] = frozenset()
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+
+    def covers(self, host: str, address: str) -> bool:
+        """Whether an address may be connected to, for a host of this name."""
+        ip = ipaddress.ip_address(address.partition("%")[0])
+        return host.lower() in self.hosts or any(ip in network for network in self.networks)
+
+
+def allowance(text: str) -> Allowance:
+    """Names and networks (``10.1.0.0/16,nas.reef.org``), with commas between them.
+
+    Raises:
+        ValueError: a network is none.
+    """
+    hosts, networks = set(), []
+    for part in (p.strip() for p in text.split(",")):
+        if "/" in part or part.replace(".", "").isdigit() or ":" in part:
+            networks.append(ipaddress.ip_network(part))
+        elif part:
+            hosts.add(part.lower())
+    return Allowance(frozenset(hosts), tuple(networks))
+
+
+@dataclass(frozen=True, slots=True)
 class Downloader:
     """Fetches files.
 
@@ -45,11 +73,13 @@ class Downloader:
         allowed: which addresses may be connected to.
         tls: certificates to trust; the usual ones when not given.
         s3: the boto3 client; made from the usual AWS settings when not given.
+        allow: hosts and networks of the own network that may be connected to, too.
     """
 
     allowed: Callable[[str], bool] = is_public
     tls: ssl.SSLContext | None = None
     s3: Any = None
+    allow: Allowance = Allowance()
 
     def fetch(self, url: str, limit: int) -> bytes:
         """The file at an address.
@@ -105,10 +135,11 @@ class Downloader:
             found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
         except (OSError, UnicodeError) as error:
             raise DownloadError(f"{host} is not known: {error}; check the address") from error
-        inside = sorted(address for address in found if not self.allowed(address))
+        inside = sorted(a for a in found if not (self.allowed(a) or self.allow.covers(host, a)))
         if inside or not found:
             raise DownloadError(
-                f"{host} leads into the own network ({', '.join(inside)}): download by hand and add the file"
+                f"{host} leads into the own network ({', '.join(inside)}): allow it in REEFLINE_DOWNLOAD_ALLOW, or "
+                "download by hand and add the file"
             )
         return sorted(found, key=lambda address: ":" in address)[0]
 

@@ -57,15 +57,22 @@ def cut_new_batches(store: ObjectStore, survey: SurveyConfig, photos: Sequence[P
     Two processes may do this at once: an offer number is taken by one of them only, and the other starts over.
     """
     new: list[Offer] = []
-    while True:
-        existing = offers_of(store, survey.name)
-        held = {(f.path, f.size, f.stamp) for offer in existing for f in offer.files}
-        waiting = [p for p in photos if (p.path, p.size, p.stamp) not in held]
-        if not waiting:
-            return new
-        offer = Offer(batch_key(survey.name, len(existing) + 1), survey.name, tuple(waiting[: survey.batch_size]))
+    existing, waiting = _waiting(store, survey, photos)
+    while waiting:
+        offer = Offer(batch_key(survey.name, existing + 1), survey.name, tuple(waiting[: survey.batch_size]))
         if store.put_if_absent(_offer_key(offer.batch), _encode(offer)):
             new.append(offer)
+            existing, waiting = existing + 1, waiting[survey.batch_size :]
+        else:
+            existing, waiting = _waiting(store, survey, photos)
+    return new
+
+
+def _waiting(store: ObjectStore, survey: SurveyConfig, photos: Sequence[Photo]) -> tuple[int, list[Photo]]:
+    """How many offers there are, and the files that none of them holds."""
+    existing = offers_of(store, survey.name)
+    held = {(f.path, f.size, f.stamp) for offer in existing for f in offer.files}
+    return len(existing), [p for p in photos if (p.path, p.size, p.stamp) not in held]
 
 
 def claim(store: ObjectStore, survey: str, sha256: str, batch: str, path: str) -> str | None:

@@ -3,15 +3,22 @@
 The inbox rows of a failed run become dead letters with the reason; ``reefline inbox replay`` starts it again.
 """
 
+from collections.abc import Mapping
+
 import dagster as dg
 
-from assets.common.names import TAG_BATCH, TAG_GATE, TAG_INBOX_ID
+from assets.common.names import TAG_BATCH, TAG_GATE, TAG_INBOX_ID, TEAM_PLATFORM
 from resources.inbox import Inbox
 from resources.notifier import Notifier
 
 
-def failures_sensor(interval_s: int) -> dg.SensorDefinition:
-    """The sensor; a run that Dagster will retry by itself is not worth a notice yet."""
+def failures_sensor(interval_s: int, owners: Mapping[str, str] | None = None) -> dg.SensorDefinition:
+    """The sensor; a run that Dagster will retry by itself is not worth a notice yet.
+
+    Args:
+        interval_s: seconds between two looks.
+        owners: whose matter a failed step is, by its key; the platform's where it is not named.
+    """
 
     @dg.run_failure_sensor(
         name="failures",
@@ -35,6 +42,10 @@ def failures_sensor(interval_s: int) -> dg.SensorDefinition:
             "batch": run.tags.get(TAG_BATCH, ""),
             "error": context.failure_event.message or "",
         }
-        notifier.send(f"reefline: {run.job_name} failed", facts)
+        steps = [str(event.step_key) for event in context.get_step_failure_events()]
+        if steps:
+            facts["step"] = ", ".join(steps)
+        owner = next((owners[step] for step in steps if owners and step in owners), TEAM_PLATFORM)
+        notifier.send(f"reefline: {run.job_name} failed", facts, owner)
 
     return failures

@@ -10,11 +10,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from analytics.cover.summary import mean_interval
 from analytics.quality.agreement import ratings_at
 from labels.lattice import LatticeTopology
 from labels.schema import Shape
@@ -94,6 +96,28 @@ def counts_of_points(image_id: str, shapes: Sequence[Shape], groups: Mapping[str
     counts = Counter(groups.get(shape.label, shape.label) for shape in shapes)
     total = sum(counts.values())
     return [share_row(image_id, "expert", group, hits, total) for group, hits in sorted(counts.items())]
+
+
+def mean_of_pictures(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
+    """Cover over several pictures from their rows (of one design), the most frequent group first.
+
+    Points of one picture lie on the same ground, so the interval comes from the differences between pictures
+    (:func:`analytics.cover.mean_interval`); of a single picture it is Wilson's.
+    """
+    pictures = sorted({row["image_id"] for row in rows})
+    by_group: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        by_group.setdefault(row["taxon"], {})[row["image_id"]] = row
+    total = sum({row["image_id"]: row["points"] for row in rows}.values())
+    found = []
+    for group, mine in by_group.items():
+        whole = share_row("all", rows[0]["design"], group, sum(row["hits"] for row in mine.values()), total)
+        if len(pictures) > 1:
+            shares = [mine[image_id]["share"] if image_id in mine else 0.0 for image_id in pictures]
+            low, high = mean_interval(shares)
+            whole |= {"share": float(np.mean(shares)), "low": low, "high": high}
+        found.append(whole)
+    return sorted(found, key=lambda row: (-float(row["share"]), str(row["taxon"])))  # type: ignore[arg-type]
 
 
 def share_row(image_id: str, design: str, taxon: str, hits: int, points: int) -> dict[str, object]:

@@ -22,14 +22,18 @@ def read_lines(body: bytes, now_ms: int | None = None) -> tuple[list[Event], lis
     rejects: list[Reject] = []
     for place, raw, item in _items(body):
         try:
-            if isinstance(item, orjson.JSONDecodeError):
-                raise NotAnEventError(f"it is no JSON: {item.msg}")
-            if not isinstance(item, dict):
-                raise NotAnEventError(f"it is no object but {type(item).__name__}")
-            events.append(event_of(item, now))
+            events.append(event_of(_object(item), now))
         except NotAnEventError as error:
             rejects.append(Reject.of(place, str(error), raw))
     return events, rejects
+
+
+def _object(item: object) -> dict[str, object]:
+    if isinstance(item, orjson.JSONDecodeError):
+        raise NotAnEventError(f"it is no JSON: {item.msg}")
+    if not isinstance(item, dict):
+        raise NotAnEventError(f"it is no object but {type(item).__name__}")
+    return item
 
 
 def _items(body: bytes) -> Iterator[tuple[int, bytes, object]]:

@@ -46,19 +46,20 @@ def oks(
 def skeleton_similarity(ds: Sequence[Shape], gt: Sequence[Shape], sigma: float = 0.09) -> NDArray[np.float64]:
     """OKS of every pair of skeletons, ``(len(ds), len(gt))``; 0 where their boxes do not meet.
 
-    The scale is width x height of the mean box of the two, as in CVAT.
+    The scale is width x height of the mean box of the two, as in CVAT; nodes marked as outside are in no box.
     """
     result = np.zeros((len(ds), len(gt)))
     for i, one in enumerate(ds):
         for j, other in enumerate(gt):
             a, b = np.array(one.xy()), np.array(other.xy())
-            if len(a) != len(b) or not len(a):
+            here, there = _seen(one), _seen(other)
+            if len(a) != len(b) or not here.any() or not there.any():
                 continue
-            low, high = np.stack([a.min(0), b.min(0)]), np.stack([a.max(0), b.max(0)])
+            low, high = (np.stack([f(a[here], axis=0), f(b[there], axis=0)]) for f in (np.min, np.max))
             if (low.max(0) >= high.min(0)).any():
                 continue
             scale = float(np.prod(high.mean(0) - low.mean(0)))
-            result[i, j] = oks(a, b, _seen(one), _seen(other), scale, sigma)
+            result[i, j] = oks(a, b, here, there, scale, sigma)
     return result
 
 

@@ -21,7 +21,7 @@ def datasheet(plan: ReleasePlan, counts: Mapping[str, Any], checked: int) -> str
 
 - Licence: {plan.licence}
 - Cite as: {plan.citation or "(the survey file gives no citation)"}
-- Taxonomy: {plan.taxonomy.name} version {plan.taxonomy.version}
+{_people(plan)}- Taxonomy: {plan.taxonomy.name} version {plan.taxonomy.version}
 - Batches: {", ".join(sorted(plan.batches))}
 - Taken from them: {plan.filter.words()}
 - Pictures: {counts["images"]} ({splits}; split by {how}, so no ground is in two splits)
@@ -56,6 +56,15 @@ is `raw_sha256`.
 ## Checks
 {_checks(counts, checked)}
 """
+
+
+def _people(plan: ReleasePlan) -> str:
+    """A line each for creators and contact, where the survey files name them."""
+    lines = [f"- Creators: {'; '.join(person.name for person in plan.creators)}"] if plan.creators else []
+    contact = plan.contact or (plan.creators[0] if plan.creators else None)
+    if contact:
+        lines.append(f"- Contact: {contact.name}{f' <{contact.email}>' if contact.email else ''}")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _balance(counts: Mapping[str, Any]) -> str:

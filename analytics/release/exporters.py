@@ -240,7 +240,9 @@ def _dwca_files(plan: ReleasePlan) -> list[FileSpec]:
         name: [dwca.dwca_head(columns), Join(section)] for name, (columns, section) in tables.items()
     }
     members["meta.xml"] = [dwca.dwca_meta()]
-    members["eml.xml"] = [dwca.dwca_eml(plan.name, plan.name, abstract, plan.licence, plan.citation)]
+    title = f"{plan.title} ({plan.name})" if plan.title else plan.name
+    people = dwca.People(plan.creators, plan.contact)
+    members["eml.xml"] = [dwca.dwca_eml(plan.name, title, abstract, plan.licence, plan.citation, people)]
     return [ArchiveFile("dwca.zip", members)]
 
 

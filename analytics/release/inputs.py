@@ -16,6 +16,7 @@ from labels.formats.common import Picture, to_json
 from labels.formats.parquet import table_to_bytes
 from labels.lattice import LatticeTopology
 from labels.schema import Kind, Shape, label_defects, shapes_to_table
+from labels.survey_model import Person
 from labels.taxonomy import Taxonomy
 
 CODE_VERSION = "3"
@@ -86,6 +87,9 @@ class ReleasePlan:
         previous: the release that the changelog compares with.
         topology: nodes of the lattice, when all surveys have the same.
         version: of reefline.
+        title: what the data are, for people; the release's name where it is empty.
+        creators: who made the data, in the order of the citation.
+        contact: who answers questions; the first of the creators where it is ``None``.
     """
 
     name: str
@@ -102,6 +106,9 @@ class ReleasePlan:
     previous: str | None = None
     topology: LatticeTopology | None = None
     version: str = ""
+    title: str = ""
+    creators: Sequence[Person] = ()
+    contact: Person | None = None
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from analytics.quality import BatchQuality
 from analytics.quality.counts import UNMATCHED
 from analytics.report.charts import change_bars, overlap_curve
 from analytics.report.overlay import data_uri, overlay
+from analytics.report.people import beside, trends
 from labels.schema import Shape
 
 WORST_SHOWN = 12
@@ -58,6 +59,7 @@ class BatchReport:
         pictures: by image id.
         colors: RGB by label.
         reasons: why the batch does not pass its survey's thresholds; empty when it does.
+        earlier: figures of earlier batches of the survey, in their order.
     """
 
     batch: str
@@ -70,6 +72,7 @@ class BatchReport:
     reasons: Sequence[str] = ()
     broken: Sequence[Mapping[str, Any]] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
+    earlier: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def batch_report(given: BatchReport) -> bytes:
@@ -89,6 +92,9 @@ def batch_report(given: BatchReport) -> bytes:
             bars=_bars(given.quality),
             labels=given.figures["corals"]["per_label"],
             truth=given.figures.get("ground_truth"),
+            beside=beside(given.figures),
+            replicas=given.figures.get("replicas"),
+            trends=trends(given.figures, given.earlier),
             worst=[_worst(given, picture.image_id) for picture in _doubtful(given.quality)[:WORST_SHOWN]],
             broken=given.broken[:RULES_SHOWN],
             more_broken=max(0, len(given.broken) - RULES_SHOWN),

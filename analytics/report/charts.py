@@ -9,6 +9,7 @@ import numpy as np
 from analytics.figures import new_figure, png
 
 INK, GRID, ACCENT = "#22303a", "#e3e8ea", "#0b7285"
+LINES = ("#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#1971c2", "#8f6b00", "#495057")
 CHANGE_COLORS = {
     "unchanged": "#9fb3b8",
     "reshaped": "#4dabf7",
@@ -45,6 +46,26 @@ def change_bars(changes: Mapping[str, Mapping[str, int]]) -> bytes:
         left += counts
     axes.set_xlabel("colonies")
     figure.legend(loc="outside upper center", ncols=5, frameon=False, fontsize=8, handlelength=1)
+    return png(figure)
+
+
+def trend_lines(series: Mapping[str, Mapping[str, float]], batches: Sequence[str]) -> bytes:
+    """A share of everyone from batch to batch.
+
+    Args:
+        series: name -> batch -> share, 0..1.
+        batches: all of them, in their order.
+    """
+    figure, axes = _figure(5.2, 3.0)
+    place = {batch: number for number, batch in enumerate(batches)}
+    for number, (name, values) in enumerate(series.items()):
+        at = [place[batch] for batch in values]
+        color = LINES[number % len(LINES)]
+        axes.plot(at, [100 * v for v in values.values()], marker="o", markersize=3.5, color=color, label=name)
+    shown = range(0, len(batches), max(1, -(-len(batches) // 8)))
+    axes.set_xticks(shown, [batches[k].rpartition(".")[2] for k in shown])  # batches of a survey differ in their number
+    axes.set(xlabel="batch", ylabel="%", ylim=(-2, 102))
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8, handlelength=1.4)
     return png(figure)
 
 

@@ -6,6 +6,7 @@ Belongs here: the SQL files, the constants, and filling a source into the SQL. W
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from string import Template
 from typing import Final
@@ -44,3 +45,43 @@ def both_sql(source: str) -> str:
 def month_sql() -> str:
     """:func:`both_sql` over one month of the stored events with what CVAT has booked. Parameter ``month`` (yyyymm)."""
     return sql("month", both=both_sql(sql("stored")))
+
+
+DIMENSIONS: Final = {
+    "user": "if({pseudonyms:UInt8} = 1, pseudonym, user_name)",
+    "day": "day",
+    "survey": "survey",
+    "batch": "batch",
+    "gate": "gate",
+    "project": "project_id",
+    "task": "task_id",
+    "job": "job_id",
+    "place": "place",
+}
+"""By what working time can be told, and the column of ``worktime_named`` that says it."""
+
+READINGS: Final = ("ours", "cvat", "frames", "inside", "thinking", "moved", "reported", "repeated")
+"""Columns of the table ``worktime``, without ``_ms``."""
+
+
+class UnknownDimensionError(ValueError):
+    """Working time cannot be told by this; the message says by what it can."""
+
+
+def by_sql(dimensions: Sequence[str]) -> str:
+    """Working time by dimensions, in milliseconds. Parameters: ``since``, ``until`` (dates), ``pseudonyms``.
+
+    Raises:
+        UnknownDimensionError: one of them is none.
+    """
+    for name in dimensions:
+        if name not in DIMENSIONS:
+            raise UnknownDimensionError(f"working time by {name!r}: use {', '.join(DIMENSIONS)}")
+    chosen = [f"{DIMENSIONS[name]} AS by_{name}" for name in dimensions]
+    sums = [f"sum(w.{name}_ms) AS {name}_ms" for name in READINGS]
+    keys = ", ".join(f"by_{name}" for name in dimensions) or "tuple()"
+    return (
+        f"SELECT {', '.join([*chosen, *sums, 'sum(w.sessions) AS sessions'])} FROM worktime_named AS w "  # noqa: S608
+        "WHERE day BETWEEN {since:Date} AND {until:Date} "
+        f"GROUP BY {keys} ORDER BY {keys}"
+    )

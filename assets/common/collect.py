@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from assets.common.gate import CODE_VERSION, GateNotReadyError, GateSpec, frame_names, picture_of, task_name
+from assets.common.replicas import REPLICA, Replicas, read_replicas, write_replicas
 from assets.common.stage import Done, PictureError, StageResult, Work, run_stage, shapes_by_image
 from assets.common.truth import Truth, answer_types, answering_jobs, read_truth, write_truth
 from labels.formats.cvat import UNPLACED, from_cvat
@@ -53,6 +54,7 @@ class _Answers:
     words: Mapping[str, list[str]]
     frames: Mapping[str, int]
     truth: Truth = field(default_factory=Truth)
+    replicas: Replicas = field(default_factory=Replicas)
 
 
 NOTHING = _Answers({}, {}, {}, {}, {})
@@ -96,9 +98,12 @@ def collect_review(
         extra = {"by": who, "why": work.source.extra["why"], "issues": answers.words.get(image_id, [])}
         if image_id in answers.truth.about:
             extra["truth"] = answers.truth.about[image_id]
+        if image_id in answers.replicas.about:
+            extra["replicas"] = answers.replicas.about[image_id]
         return Done(extra=extra, shapes=final[image_id])
 
     write_truth(tables, spec.gate, batch, answers.truth)
+    write_replicas(tables, spec.gate, batch, answers.replicas)
     works = [Work(row, _inputs(row.image_id, final, wrong, answers)) for row in review]
     return Collected(run_stage(tables, spec.reviewed, batch, works, do, code_version=CODE_VERSION, labels=True))
 
@@ -107,9 +112,10 @@ def _inputs(
     image_id: str, final: Mapping[str, list[Shape]], wrong: Mapping[str, list[str]], answers: _Answers
 ) -> dict[str, object]:
     """What a picture's outcome depends on: a rerun with the same redoes nothing."""
-    truth = answers.truth.about.get(image_id)
+    truth, replicas = answers.truth.about.get(image_id), answers.replicas.about.get(image_id)
     return {
         **({"truth": truth} if truth else {}),
+        **({"replicas": replicas} if replicas else {}),
         "labels": _digest(final[image_id]),
         "defects": wrong.get(image_id, []),
         "removed": answers.removed.get(image_id),
@@ -121,7 +127,8 @@ def _finished_task(
     spec: GateSpec, survey: SurveyConfig, batch: str, cvat: CvatClient, asked: Sequence[ManifestRow]
 ) -> ReviewedTask:
     task = cvat.read_task(int(asked[0].extra["cvat_task"]))
-    waiting = [job for job in answering_jobs(task) if not is_done(job, survey.cvat.done_at)]
+    due = [*answering_jobs(task), *(job for job in task.jobs if job.type == REPLICA)]
+    waiting = [job for job in due if not is_done(job, survey.cvat.done_at)]
     if waiting:
         where = ", ".join(f"job {job.job_id} ({job.stage}, {job.state})" for job in waiting[:5])
         raise GateNotReadyError(f"{task_name(batch, spec.gate)} is not finished in CVAT: {where}")
@@ -160,7 +167,8 @@ def _read(
     gone = [image_of[frame] for frame in (*task.deleted_frames, *given_up) if frame in image_of]
     removed = {image_id: _reason(words.get(image_id, [])) for image_id in gone}
     truth = read_truth(task, image_of, proposed, survey.cvat.done_at)
-    return _Answers(shapes, defects, removed, words, frames, truth)
+    replicas = read_replicas(task, image_of, proposed)
+    return _Answers(shapes, defects, removed, words, frames, truth, replicas)
 
 
 def _said(issue: Issue) -> list[str]:

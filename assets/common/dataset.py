@@ -21,6 +21,7 @@ from labels.lattice import load_topology
 from labels.manifest import ManifestRow
 from labels.schema import Kind, Shape
 from labels.survey import SurveyConfig, SurveyError, Workflow
+from labels.survey_model import Person
 from labels.taxonomy import load_taxonomy
 from labels.transforms import Rectification
 from resources.object_store import MissingObjectError
@@ -72,13 +73,25 @@ def plan_release(tables: BatchTables, surveys: SurveyCatalog, request: ReleaseRe
         request.previous,
         load_topology(next(iter(topologies))) if len(topologies) == 1 else None,
         version("reefline"),
+        "; ".join(sorted({config.title for config in configs if config.title})),
+        _creators(configs),
+        next((config.release.contact for config in configs if config.release.contact), None),
     )
 
 
 def _citation(configs: Sequence[SurveyConfig], release: str) -> str:
-    """As the survey files say; made of the titles of those that do not."""
-    said = {config.citation or f"{config.title or config.name}. Dataset, release {release}" for config in configs}
-    return "; ".join(sorted(said))
+    """As the survey files say; made of creators and title of those that do not."""
+    said = set()
+    for config in configs:
+        who = "; ".join(person.name for person in config.release.creators)
+        made = f"{who + ': ' if who else ''}{config.title or config.name}. Dataset, release {release}"
+        said.add(config.citation or made)
+    return " / ".join(sorted(said))
+
+
+def _creators(configs: Sequence[SurveyConfig]) -> tuple[Person, ...]:
+    """Of all surveys, each once, in the order of the files."""
+    return tuple(dict.fromkeys(person for config in configs for person in config.release.creators))
 
 
 def batch_loader(tables: BatchTables, surveys: SurveyCatalog) -> Callable[[str], BatchInput]:

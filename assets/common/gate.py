@@ -18,7 +18,7 @@ from labels.manifest import ManifestRow, Status
 from labels.quadrats import safe_name
 from labels.schema import Shape
 from labels.survey import GatePolicy, SurveyConfig
-from resources.cvat import CvatClient, Honeypots, Picture, ReviewTask, Validation
+from resources.cvat import Copies, CvatClient, Honeypots, Picture, ReviewTask, Validation
 from resources.inbox import Inbox
 from resources.inbox.letters import asked_project
 from resources.tables import BatchTables
@@ -185,6 +185,7 @@ def _task(
         assignees=survey.cvat.assignees,
         validation=_validation(spec, survey, batch, len(asked)),
         organization=survey.cvat.organization,
+        copies=_copies(spec, survey),
     )
 
 
@@ -198,6 +199,12 @@ def _validation(spec: GateSpec, survey: SurveyConfig, batch: str, pictures: int)
     if traps and pictures < 2:
         logger.warning("%s: a single picture cannot be hidden among others: no honeypots", task_name(batch, spec.gate))
     return Honeypots(traps.pool_share, traps.per_job, seed_of(batch)) if traps and pictures > 1 else None
+
+
+def _copies(spec: GateSpec, survey: SurveyConfig) -> Copies | None:
+    """The copies of jobs that the survey wants at the coral gate."""
+    wanted = survey.cvat.replicas
+    return Copies(wanted.count, wanted.with_proposals) if wanted and spec.gate == Gate.CORALS else None
 
 
 def seed_of(batch: str) -> int:

@@ -16,6 +16,7 @@ from labels.schema import Source, label_defects
 from labels.survey import SurveyConfig
 from resources.cvat import CvatClient, CvatRefused
 from resources.inbox import Inbox
+from resources.logs import about
 from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
 
@@ -47,7 +48,8 @@ def gate_assets(spec: GateSpec) -> list[dg.AssetsDefinition]:
         batch = context.partition_key
         survey = surveys.of_batch(batch)
         try:
-            result = create_review(spec, tables, survey, batch, cvat, inbox)
+            with about(batch=batch, gate=spec.gate, run=context.run_id):
+                result = create_review(spec, tables, survey, batch, cvat, inbox)
         except (GateNotReadyError, CvatRefused) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         asked = [row for row in result.rows if row.extra.get("person")]
@@ -87,7 +89,8 @@ def gate_assets(spec: GateSpec) -> list[dg.AssetsDefinition]:
         answered = int(tag) if tag else inbox.last_id()
         survey = surveys.of_batch(batch)
         try:
-            collected = collect_review(spec, tables, survey, batch, cvat)
+            with about(batch=batch, gate=spec.gate, run=context.run_id, event=answered):
+                collected = collect_review(spec, tables, survey, batch, cvat)
         except (GateNotReadyError, CvatRefused) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         result = collected.result

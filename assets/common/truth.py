@@ -49,7 +49,7 @@ def honeypots_stage(gate: Gate) -> str:
 
 def answering_jobs(task: ReviewedTask) -> list[ReviewedJob]:
     """The jobs that reviewed labels come from: the ground-truth job only where it alone has some pictures."""
-    return [job for job in task.jobs if job.type != GROUND_TRUTH or task.layout.pooled]
+    return [job for job in task.jobs if job.type in answer_types(task)]
 
 
 def answer_types(task: ReviewedTask) -> frozenset[str]:

@@ -88,9 +88,9 @@ def _load(session: Session, folder: Path) -> None:
         raise BackupError("the database is not empty: give an empty one")
     for table in (t for t in tables if not t["view"]):
         client.command(_moved(table, here))
-        data = (folder / f"{table['name']}.native").read_bytes()
-        if data:
-            client.raw_insert(f"`{table['name']}`", insert_block=data, fmt="Native")
+        if table["rows"]:
+            with (folder / f"{table['name']}.native").open("rb") as data:
+                client.raw_insert(f"`{table['name']}`", insert_block=data, fmt="Native")
         found = _digest(session, table["name"])
         if found != {name: table[name] for name in found}:
             raise BackupError(f"table {table['name']} came back otherwise: {found}")

@@ -7,6 +7,7 @@ software itself before their rows come back, so a backup goes back into the vers
 from __future__ import annotations
 
 import gzip
+import hashlib
 import shutil
 import sqlite3
 from collections.abc import Collection
@@ -23,7 +24,7 @@ SUFFIX = ".copy.gz"
 
 def dump_sqlite(shelf: Shelf, files: dict[str, Path], scratch: Path) -> Part:
     """Copies of SQLite files, each of one moment, also while they are written to."""
-    part = Part(facts={"kind": "sqlite", "rows": {}})
+    part = Part(facts={"kind": "sqlite", "rows": {}, "content": {}})
     for name, path in sorted(files.items()):
         copy = scratch / "copy.db"
         copy.unlink(missing_ok=True)
@@ -31,8 +32,21 @@ def dump_sqlite(shelf: Shelf, files: dict[str, Path], scratch: Path) -> Part:
             source.backup(to)
             to.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
         part.facts["rows"] |= {f"{name}:{table}": rows for table, rows in count_sqlite(copy).items()}
+        part.facts["content"][name] = content_of(copy)
         part.items.append(shelf.keep_file(name, copy))
     return part
+
+
+def content_of(path: Path) -> str:
+    """A hash of all rows of a SQLite file: its bytes differ with every opening, its content does not."""
+    found = hashlib.sha256()
+    with closing(sqlite3.connect(path)) as database:
+        names = [n for (n,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
+        for name in names:
+            found.update(name.encode())
+            for row in database.execute(f'SELECT * FROM "{name}" ORDER BY 1'):  # noqa: S608 - its own name
+                found.update(repr(row).encode())
+    return found.hexdigest()
 
 
 def count_sqlite(path: Path) -> dict[str, int]:

@@ -18,13 +18,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestration.cli.context import UsageProblem
 from resources.object_store import MissingObjectError, ObjectStore
 
 FORMAT = 1
 CHUNK = 1 << 20
 
 
-class BackupError(RuntimeError):
+class BackupError(UsageProblem):
     """The backup cannot be made, read or used; the message says why and what to do."""
 
 
@@ -111,6 +112,12 @@ class Shelf:
             newest = self.read(names[-1]) if names else None
             self._known = {i.sha256 for part in newest.parts.values() for i in part.items} if newest else set()
         return sha256 in self._known or self.store.exists(blob_key(sha256))
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file of the newest set, by hash."""
+        names = self.names()
+        parts = self.read(names[-1]).parts.values() if names else ()
+        return {item.sha256: item.size for part in parts for item in part.items}
 
     def keep_bytes(self, path: str, data: bytes) -> Item:
         """Keep bytes as a file of a part."""

@@ -1,4 +1,4 @@
-"""Commands of the embedded runtime: ``reefline demo``, ``reefline up`` and ``reefline watch``."""
+"""Commands that live above ``orchestration``: ``reefline demo``, ``reefline up`` and ``reefline watch``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deploy.backup import commands as backup
 from deploy.local.demo.run import DemoOptions, run_demo
 from deploy.local.runtime import Embedded, prepare
 from deploy.local.services import services
@@ -21,6 +22,9 @@ from orchestration.cli.context import UsageProblem, state
 from resources.logs import set_up_logging
 
 app = typer.Typer()
+app.add_typer(backup.app, name="backup")
+app.command("restore")(backup.restore)
+app.command("upgrade")(backup.upgrade)
 
 
 @app.command()

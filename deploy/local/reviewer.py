@@ -1,8 +1,9 @@
 """A scripted reviewer: works in CVAT as an annotator would, through the REST API alone.
 
-It takes every open annotation or ground-truth job, corrects what it finds towards the truth it was given (nodes and
-corners that are off, outlines that are poor, missing, superfluous or of the wrong taxon), saves, and completes the job.
-Without truth it accepts what is there. It never touches a completed job, and says each action in one line.
+It takes every open annotation or ground-truth job and every replica, corrects what it finds towards the truth it was
+given (nodes and corners that are off, outlines that are poor, missing, superfluous or of the wrong taxon), saves, and
+completes the job. Without truth it accepts what is there. It never touches a completed job, and says each action in one
+line.
 """
 
 from __future__ import annotations
@@ -61,7 +62,11 @@ class Reviewer:
         done = 0
         for job in sorted(self.session.listed("/api/jobs", stage="annotation"), key=lambda j: j["id"]):
             ready = not tasks.get(job["task_id"], HALF_MADE).endswith(HALF_MADE)
-            if ready and job["type"] in ("annotation", "ground_truth") and job["state"] in ("new", "in progress"):
+            if (
+                ready
+                and job["type"] in ("annotation", "ground_truth", "consensus_replica")
+                and job["state"] in ("new", "in progress")
+            ):
                 self.review(job, tasks[job["task_id"]])
                 done += 1
         return done
@@ -80,7 +85,9 @@ class Reviewer:
             mine = [s for s in annotations["shapes"] if s["frame"] == number]
             found = IMAGE_ID.search(frame["name"])
             known = self.truth.get(found[1]) if found else None
-            rng = np.random.default_rng((self.seed, int(found[1], 16) if found else 0))
+            # A replica is drawn by another hand.
+            hand = job["id"] if job["type"] == "consensus_replica" else 0
+            rng = np.random.default_rng((self.seed, int(found[1], 16) if found else 0, hand))
             shapes += self._corrected(mine, known, number, frame, labels, rng, counts) if known else mine
         if counts:
             body = {"version": 0, "tags": annotations["tags"], "shapes": shapes, "tracks": []}

@@ -89,6 +89,19 @@ def _sample(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return image, *targets(outlines, PICTURE_PX)
 
 
+def painted(seeds: range, keep: Path | None = None) -> list[tuple[np.ndarray, ...]]:
+    """Samples of some seeds; taken from the file ``keep`` when it is there, else written to it."""
+    if keep and keep.exists():
+        with np.load(keep) as parts:
+            return list(zip(parts["image"], parts["taxa"], parts["core"], strict=True))
+    with ProcessPoolExecutor(2) as pool:
+        samples = list(pool.map(_sample, seeds))
+    if keep:
+        image, taxa, core = (np.stack(part) for part in zip(*samples, strict=True))
+        np.savez_compressed(keep, image=image, taxa=taxa, core=core)
+    return samples
+
+
 def _crop(rng: np.random.Generator, sample: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     image, taxa, core = sample
     side = int(CROP_PX / rng.uniform(0.75, 1.35))
@@ -114,18 +127,27 @@ def _loss(logits: torch.Tensor, taxa: torch.Tensor, core: torch.Tensor, weights:
     return classes + cores + (1 - overlap.mean())
 
 
-def train(samples: list[tuple[np.ndarray, ...]], seed: int, minutes: float) -> Net:
-    """Train until the time is up; the learning rate follows one cycle over it."""
+def train(samples: list[tuple[np.ndarray, ...]], seed: int, minutes: float, begin: Path | None = None) -> Net:
+    """Train until the time is up; the learning rate follows one cycle over it.
+
+    Args:
+        samples: picture, taxa and cores of each scene.
+        seed: of weights, crops and their order.
+        minutes: how long.
+        begin: weights of an earlier run to go on from.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     net = Net(len(TAXA))
+    if begin:
+        net.load_state_dict(torch.load(begin, weights_only=True))
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-4)
     weights = torch.tensor([0.6] + [1.4] * len(TAXA))
     started, step = time.monotonic(), 0
     net.train()
     while (share := (time.monotonic() - started) / (minutes * 60)) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = 4e-3 * min(1.0, share / 0.08) * (1 + np.cos(np.pi * share)) / 2 + 1e-5
+            group["lr"] = (2e-3 if begin else 4e-3) * min(1.0, share / 0.08) * (1 + np.cos(np.pi * share)) / 2 + 1e-5
         crops = [_crop(rng, samples[int(rng.integers(len(samples)))]) for _ in range(BATCH)]
         image = torch.from_numpy(np.stack([c[0] for c in crops])).permute(0, 3, 1, 2).float()
         taxa = torch.from_numpy(np.stack([c[1] for c in crops])).long()
@@ -167,13 +189,16 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--version", default="1")
+    parser.add_argument("--begin", type=Path, help="weights (.pt) of an earlier run to go on from")
+    parser.add_argument("--painted", type=Path, help="file that keeps the painted scenes for the next run (.npz)")
     parser.add_argument("--out", type=Path, default=Path("inference/models"))
     options = parser.parse_args()
     torch.set_num_threads(2)
-    with ProcessPoolExecutor(2) as pool:
-        samples = list(pool.map(_sample, range(options.seed * 10_000, options.seed * 10_000 + options.scenes)))
+    first = options.seed * 10_000
+    samples = painted(range(first, first + options.scenes), options.painted)
     print(f"{len(samples)} scenes painted", flush=True)
-    net = train(samples, options.seed, options.minutes)
+    net = train(samples, options.seed, options.minutes, options.begin)
+    torch.save(net.state_dict(), options.out / f"{NAME}-{options.version}.pt")
     path = options.out / f"{NAME}-{options.version}.onnx"
     export(net, path)
     figures = {name: round(value, 3) for name, value in held_out(path, options.held_out).items()}

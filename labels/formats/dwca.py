@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
+from labels.survey_model import Person
 from labels.taxonomy import Taxonomy
 
 _DWC = "http://rs.tdwg.org/dwc/terms/"
@@ -159,21 +160,57 @@ def _term(name: str, terms: str) -> str:
     return f"http://purl.org/dc/terms/{name}" if name == "license" else terms + name
 
 
-def dwca_eml(name: str, title: str, abstract: str, licence: str, citation: str | None) -> bytes:
-    """``eml.xml``: title, abstract, licence and citation (EML 2.1.1, GBIF's profile).
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who is named with the data; where nobody is, the archive says that the citation does."""
 
-    Creator and contact name the dataset's team; a publisher completes them before registering the archive.
-    """
-    party = "<organizationName>see citation</organizationName>"
+    creators: Sequence[Person] = ()
+    contact: Person | None = None
+
+
+def dwca_eml(
+    name: str, title: str, abstract: str, licence: str, citation: str | None, people: People | None = None
+) -> bytes:
+    """``eml.xml`` (EML 2.1.1, GBIF's profile): title, people, abstract, how the data were made, licence, citation."""
+    named = people or People()
+    contact = named.contact or (named.creators[0] if named.creators else None)
+    creators = "".join(_party("creator", person) for person in named.creators) or _party("creator", None)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<eml:eml xmlns:eml="eml://ecoinformatics.org/eml-2.1.1" '
-        f'packageId="{escape(name)}" system="reefline" scope="system" xml:lang="en">\n'
-        f"  <dataset>\n    <title>{escape(title)}</title>\n    <creator>{party}</creator>\n"
-        f"    <metadataProvider>{party}</metadataProvider>\n    <language>en</language>\n"
-        f"    <abstract><para>{escape(abstract)}</para></abstract>\n"
-        f"    <intellectualRights><para>{escape(licence)}</para></intellectualRights>\n"
-        f"    <contact>{party}</contact>\n  </dataset>\n"
-        f"  <additionalMetadata><metadata><gbif><citation>{escape(citation or name)}</citation></gbif></metadata>"
+        f'packageId="{_text(name)}" system="reefline" scope="system" xml:lang="en">\n'
+        f"  <dataset>\n    <title>{_text(title)}</title>\n{creators}{_party('metadataProvider', contact)}"
+        f"    <language>en</language>\n    <abstract><para>{_text(abstract)}</para></abstract>\n"
+        f"    <keywordSet>{''.join(f'<keyword>{word}</keyword>' for word in _KEYWORDS)}"
+        "<keywordThesaurus>n/a</keywordThesaurus></keywordSet>\n"
+        f"    <intellectualRights><para>{_text(licence)}</para></intellectualRights>\n{_party('contact', contact)}"
+        f"    <methods><methodStep><description><para>{_PROTOCOL}; {_METHOD}</para></description></methodStep>"
+        "</methods>\n  </dataset>\n"
+        f"  <additionalMetadata><metadata><gbif><citation>{_text(citation or name)}</citation></gbif></metadata>"
         "</additionalMetadata>\n</eml:eml>\n"
-    ).encode()
+    ).encode("utf-8", "replace")
+
+
+_KEYWORDS = ("coral", "coral cover", "photo quadrat")
+
+
+def _party(tag: str, person: Person | None) -> str:
+    """Somebody as EML has people; its schema fixes the order of the parts."""
+    if person is None:
+        inside = "<organizationName>see citation</organizationName>"
+    else:
+        given = f"<givenName>{_text(person.given)}</givenName>" if person.given else ""
+        inside = f"<individualName>{given}<surName>{_text(person.family)}</surName></individualName>"
+        if person.organization:
+            inside += f"<organizationName>{_text(person.organization)}</organizationName>"
+        if person.email:
+            inside += f"<electronicMailAddress>{_text(person.email)}</electronicMailAddress>"
+        if person.orcid:
+            inside += f'<userId directory="https://orcid.org/">{person.orcid}</userId>'
+    return f"    <{tag}>{inside}</{tag}>\n"
+
+
+def _text(text: str) -> str:
+    """Text as XML takes it: characters that it has no way to write are left out."""
+    kept = "".join(c for c in text if c in "\t\n\r" or c >= " ")
+    return escape(kept, {'"': "&quot;"})

@@ -19,7 +19,8 @@ from labels.formats.cvat.geometry import OutlineError, ellipse, mask_outline, me
 from labels.formats.rle import RleError, decode_rle
 from labels.formats.yolo import mask_parts
 
-_UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError)
+UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError)
+"""What parsing raises when an object is not as it should be."""
 
 
 class ForeignError(ValueError):
@@ -66,7 +67,7 @@ def read_coco(data: bytes) -> Reading:
                   for i in document["images"]}  # fmt: skip
         names = {c["id"]: str(c["name"]) for c in document["categories"]}
         annotations = document["annotations"]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ForeignError(
             f"not a COCO file: 'images', 'categories' and 'annotations' are expected ({error})"
         ) from error
@@ -78,8 +79,8 @@ def read_coco(data: bytes) -> Reading:
                 raise OutlineError("a crowd region is no colony")
             picture, label = images[item["image_id"]], names[item["category_id"]]
             picture.shapes += [ForeignShape(label, ring, holes, what) for ring, holes in _coco_rings(item, picture)]
-        except (*_UNREADABLE, RleError) as error:
-            reading.problems.append(f"{what}: {_said(error)}")
+        except (*UNREADABLE, RleError) as error:
+            reading.problems.append(f"{what}: {said(error)}")
     return reading
 
 
@@ -138,8 +139,8 @@ def read_cvat_xml(data: bytes) -> Reading:
             try:
                 ring, holes = _moved(*_DRAWN[element.tag](element))
                 picture.shapes.append(ForeignShape(element.attrib["label"], ring, holes, what))
-            except _UNREADABLE as error:
-                reading.problems.append(f"{what}: {_said(error) if element.tag in _DRAWN else 'is no outline'}")
+            except UNREADABLE as error:
+                reading.problems.append(f"{what}: {said(error) if element.tag in _DRAWN else 'is no outline'}")
     return reading
 
 
@@ -196,8 +197,8 @@ def read_yolo(texts: Mapping[str, bytes], names: Sequence[str]) -> Reading:
                     raise OutlineError(f"class {int(label)}, where data.yaml has {len(names)}")
                 ring, holes = mend(_box(values) if len(values) == 4 else values)
                 picture.shapes.append(ForeignShape(names[int(label)], ring, holes, what))
-            except _UNREADABLE as error:
-                reading.problems.append(f"{what}: {_said(error)}")
+            except UNREADABLE as error:
+                reading.problems.append(f"{what}: {said(error)}")
     return reading
 
 
@@ -206,7 +207,8 @@ def _box(values: Sequence[float]) -> list[float]:
     return [x - w / 2, y - h / 2, x + w / 2, y - h / 2, x + w / 2, y + h / 2, x - w / 2, y + h / 2]
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
+    """What is wrong with an object, for people."""
     if isinstance(error, OutlineError | RleError):
         return str(error)
     return f"cannot be read ({type(error).__name__}: {error})"

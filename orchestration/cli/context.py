@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from resources.bundle import make_models
 from resources.models import InstalledModels
 from resources.object_store import open_store
 from resources.settings import Settings, load_settings
@@ -38,7 +39,7 @@ class State:
     @property
     def models(self) -> InstalledModels:
         """Models of the installation."""
-        return InstalledModels(open_store(self.settings.store))
+        return make_models(self.settings, open_store(self.settings.store))
 
     @property
     def surveys(self) -> SurveyCatalog:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Annotated
@@ -12,9 +13,11 @@ from rich.console import Console
 from assets import corals, corners, lattice
 from labels.survey import SurveyConfig, SurveyError
 from orchestration.cli.context import State, UsageProblem, state
+from resources.audit import Audit
 from resources.bundle import declared_storage, make_cvat
 from resources.cvat import CvatClient
 from resources.cvat.declared import Declared, DeclaredProject, Difference, Sign, differences, write_secrets
+from resources.inbox import Inbox
 from resources.settings import Settings, webhook_url
 
 app = typer.Typer(help="CVAT: what it should hold is said by the survey files.", no_args_is_help=True)
@@ -89,7 +92,8 @@ def _prepared(current: State) -> tuple[CvatClient, Declared]:
         raise UsageProblem("no CVAT is configured: set REEFLINE_CVAT_URL and REEFLINE_CVAT_TOKEN")
     if not settings.webhook_secret.get_secret_value():
         raise UsageProblem("no webhook secret: set REEFLINE_WEBHOOK_SECRET to a random text of up to 64 characters")
-    cvat = make_cvat(settings)
+    who = f"person {getpass.getuser()}"
+    cvat = make_cvat(settings, Audit(Inbox(settings.inbox), who, "reefline cvat apply"))
     cvat.check()
     return cvat, declare(settings, surveys)
 

@@ -1,22 +1,23 @@
-"""``reefline import``: start from old annotated data (COCO, CVAT XML, YOLO, CoralNet points)."""
+"""``reefline import``: start from old annotated data (COCO, CVAT's XML and backups, YOLO, CoralNet points)."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import zipfile
-from collections import Counter
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import typer
 import yaml
 
-from analytics.cover.points import counts_of_points, share_row
+from analytics.cover.points import counts_of_points, mean_of_pictures
 from assets.raw import STAGE as RAW
 from assets.raw import accepted
 from labels.formats.coralnet import CoralNetError, NetPoint, read_coralnet, read_labelset
+from labels.formats.cvat.backup import is_backup, read_cvat_backup
 from labels.formats.foreign import ForeignError, Reading, read_coco, read_cvat_xml, read_yolo
 from labels.imports import ImportReport, Matcher, PhotoRef, label_map, match_outlines, match_points
 from labels.schema import Shape
@@ -27,6 +28,7 @@ from resources.imports import OUTLINES, POINTS, imported, save_import
 from resources.tables import BatchTables
 
 NO_FILE = 50
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".heic"})
 
 
 class Kind(StrEnum):
@@ -40,25 +42,31 @@ class Kind(StrEnum):
 
 def import_labels(
     context: typer.Context,
-    kind: Annotated[Kind, typer.Argument(help="Format: coco, cvat (for images 1.1), yolo, coralnet.")],
+    kind: Annotated[Kind, typer.Argument(help="Format: coco, cvat (for images 1.1, or a backup), yolo, coralnet.")],
     path: Annotated[Path, typer.Argument(help="File; for yolo and coralnet also a folder; cvat also the zip.")],
     survey: Annotated[str, typer.Option(help="Survey whose photos the labels are of.")],
     taxonomy: Annotated[str | None, typer.Option(help="Taxonomy of the labels; its crosswalk is used.")] = None,
     labelset: Annotated[Path | None, typer.Option(help="CoralNet's label set (CSV), for functional groups.")] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(help="Folder or zip with the pictures of the labels: found by content, whatever they are called."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report, as JSON.")] = False,
 ) -> None:
     """Put old labels on the survey's photos: outlines become what the coral gate proposes, points a point cover."""
     current = state(context)
     config, tables = current.surveys.get(survey), current.tables
     photos = photos_of(tables, survey)
-    if not path.exists():
-        raise UsageProblem(f"{path} does not exist")
+    for given in (path, pictures):
+        if given is not None and not given.exists():
+            raise UsageProblem(f"{given} does not exist")
+    matcher = Matcher(photos, sums_of(path) | (sums_of(pictures) if pictures else {}))
     name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "import"
     try:
         if kind == Kind.CORALNET:
-            shapes, report, more = _points(path, labelset, Matcher(photos))
+            shapes, report, more = _points(path, labelset, matcher)
         else:
-            shapes, report, more = _outlines(kind, path, config, taxonomy, Matcher(photos), tables, name)
+            shapes, report, more = _outlines(kind, path, config, taxonomy, matcher, tables, name)
     except (ForeignError, CoralNetError) as error:
         raise UsageProblem(f"{path}: {error}") from error
     which = POINTS if kind == Kind.CORALNET else OUTLINES
@@ -79,7 +87,32 @@ def photos_of(tables: BatchTables, survey: str) -> list[PhotoRef]:
         raise UsageProblem(
             f"survey {survey!r} has no photos yet: run 'reefline ingest {survey}' and wait for images/raw"
         )
-    return [PhotoRef(r.image_id, str(r.extra["file"]), r.width or 0, r.height or 0) for r in rows]
+    return [
+        PhotoRef(
+            r.image_id, str(r.extra["file"]), r.width or 0, r.height or 0, str(r.extra.get("original_sha256") or "")
+        )
+        for r in rows
+    ]
+
+
+def sums_of(path: Path) -> dict[str, str]:
+    """Hashes of the pictures in a folder or a zip, by their names in it; nothing for any other file."""
+    if path.is_dir():
+        files = [p for p in path.rglob("*") if p.suffix.lower() in PICTURES and p.is_file()]
+        return {p.relative_to(path).as_posix(): _sha256(p.open("rb")) for p in files}
+    if not zipfile.is_zipfile(path):
+        return {}
+    with zipfile.ZipFile(path) as archive:
+        names = [n for n in archive.namelist() if Path(n).suffix.lower() in PICTURES]
+        return {name: _sha256(archive.open(name)) for name in names}
+
+
+def _sha256(file: IO[bytes]) -> str:
+    with file:
+        digest = hashlib.sha256()
+        for chunk in iter(lambda: file.read(1 << 20), b""):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _outlines(
@@ -106,6 +139,8 @@ def _read(kind: Kind, path: Path) -> Reading:
     data = path.read_bytes()
     if kind == Kind.CVAT and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
+            if is_backup(archive.namelist()):
+                return read_cvat_backup(archive.namelist(), archive.read)
             inside = [n for n in archive.namelist() if n.endswith(".xml")]
             if len(inside) != 1:
                 raise ForeignError(f"{len(inside)} XML files in the zip, where one is expected")
@@ -146,13 +181,8 @@ def _points(path: Path, labelset: Path | None, photos: Matcher) -> tuple[list[Sh
         some, wrong = read_coralnet(file.read_bytes(), file.name)
         points, problems = points + some, problems + wrong
     shapes, report = match_points(points, problems, path.name, photos, groups)
-    return shapes, report, {"cover": cover_of_points(shapes), "per_picture": _per_picture(shapes)}
-
-
-def cover_of_points(shapes: list[Shape]) -> list[dict[str, object]]:
-    """Share of all points by functional group, with Wilson's interval."""
-    counts = Counter(shape.attributes["group"] for shape in shapes)
-    return [share_row("all", "expert", group, hits, len(shapes)) for group, hits in counts.most_common()]
+    rows = _per_picture(shapes)
+    return shapes, report, {"cover": mean_of_pictures(rows) if rows else [], "per_picture": rows}
 
 
 def _per_picture(shapes: list[Shape]) -> list[dict[str, object]]:

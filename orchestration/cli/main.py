@@ -10,15 +10,36 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from analytics.events import CutOffError
+from analytics.events.columns import NotAnEventError
+from analytics.migrate import MigrationError
+from analytics.worktime import UnknownDimensionError
 from inference.engines import EngineError
 from inference.registry import ModelError
 from inference.training.ultralytics_door import MissingExtraError
 from labels.lattice import LatticeError
 from labels.survey import SurveyError
 from labels.taxonomy import TaxonomyError
-from orchestration.cli import cvat, doctor, imports, inbox, ingest, models, release, status, survey
+from orchestration.cli import (
+    analytics,
+    analytics_report,
+    audit,
+    cvat,
+    doctor,
+    imports,
+    inbox,
+    ingest,
+    models,
+    release,
+    status,
+    survey,
+    worktime,
+)
 from orchestration.cli.context import State, UsageProblem
+from resources.audit import AuditError
+from resources.clickhouse import ClickHouseRefused, ClickHouseUnavailable
 from resources.cvat import CvatRefused, CvatUnavailable
+from resources.events.people import UnknownPersonError
 from resources.inbox import LetterError
 from resources.object_store import StoreError
 from resources.releases import ReleaseError
@@ -26,6 +47,7 @@ from resources.settings import SettingsError
 
 USER_ERRORS = (
     UsageProblem,
+    AuditError,
     SettingsError,
     SurveyError,
     TaxonomyError,
@@ -38,6 +60,13 @@ USER_ERRORS = (
     StoreError,
     CvatRefused,
     CvatUnavailable,
+    ClickHouseRefused,
+    ClickHouseUnavailable,
+    MigrationError,
+    NotAnEventError,
+    CutOffError,
+    UnknownPersonError,
+    UnknownDimensionError,
 )
 EXIT_USER_ERROR = 2
 
@@ -53,10 +82,14 @@ app.add_typer(cvat.app, name="cvat")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(models.app, name="models")
 app.add_typer(release.app, name="release")
+analytics.app.command("report")(analytics_report.report)
+app.add_typer(analytics.app, name="analytics")
+app.command("audit")(audit.audit)
 app.command("doctor")(doctor.doctor)
 app.command("ingest")(ingest.ingest)
 app.command("import")(imports.import_labels)
 app.command("status")(status.status)
+app.command("worktime")(worktime.worktime)
 
 
 @app.callback()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from resources.cvat.client import CvatClient
 from resources.cvat.errors import CvatRefused, CvatUnavailable
 from resources.cvat.tasks import (
+    Copies,
     Honeypots,
     Issue,
     Layout,
@@ -17,6 +18,7 @@ from resources.cvat.tasks import (
 )
 
 __all__ = [
+    "Copies",
     "CvatClient",
     "CvatRefused",
     "CvatUnavailable",

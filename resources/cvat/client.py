@@ -13,8 +13,10 @@ from typing import Any
 
 from resources.cvat.errors import CvatRefused
 from resources.cvat.making import HALF_MADE, Annotate, Order, TaskMaker
+from resources.cvat.quality import WAIT_S, quality_report
 from resources.cvat.session import Session
 from resources.cvat.tasks import (
+    Copies,
     Honeypots,
     Issue,
     Layout,
@@ -127,11 +129,12 @@ class CvatClient:
         assignees: Sequence[str] = (),
         validation: Validation | Honeypots | None = None,
         organization: str | None = None,
+        copies: Copies | None = None,
     ) -> ReviewTask:
         """The task of this name, whole: pictures in the given order, pre-labels inside, jobs assigned in turn.
 
         A ground-truth job, where one is asked for, is empty: whoever draws the truth must not see the proposals. With
-        honeypots CVAT orders the pictures by lot.
+        honeypots CVAT orders the pictures by lot. Copies of a job go to other people than the job itself.
 
         Raises:
             CvatRefused: the task exists with other pictures and people have worked in it.
@@ -156,7 +159,9 @@ class CvatClient:
         spec: dict[str, Any] = {"project_id": project_id, "subset": subset or ""}
         if segment_size:
             spec["segment_size"] = segment_size
-        order = Order(name, spec, pictures, annotate, assignees, validation, organization)
+        if copies:
+            spec["consensus_replicas"] = copies.count
+        order = Order(name, spec, pictures, annotate, assignees, validation, organization, copies)
         task_id = TaskMaker(self).make(order)
         mode = "gt_pool" if isinstance(validation, Honeypots) else None
         layout = self._layout({"id": task_id, "validation_mode": mode})
@@ -256,6 +261,10 @@ class CvatClient:
             job["start_frame"],
             job["stop_frame"],
         )
+
+    def quality_report(self, task_id: int, wait_s: float = WAIT_S) -> dict[str, Any] | None:
+        """CVAT's own quality report of a task, see :func:`resources.cvat.quality.quality_report`."""
+        return quality_report(self, task_id, wait_s)
 
     def delete_task(self, task_id: int) -> None:
         """Delete a task; it is no error when it is gone already."""

@@ -7,13 +7,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from resources.cvat.errors import CvatRefused, CvatUnavailable
-from resources.cvat.tasks import Honeypots, Picture, StoredPictures, Validation
+from resources.cvat.tasks import Copies, Honeypots, Picture, StoredPictures, Validation
 
 if TYPE_CHECKING:
     from resources.cvat.client import CvatClient
@@ -38,6 +37,7 @@ class Order:
     assignees: Sequence[str] = ()
     validation: Validation | Honeypots | None = None
     organization: str | None = None
+    copies: Copies | None = None
 
 
 class TaskMaker:
@@ -68,21 +68,46 @@ class TaskMaker:
         else:
             data = order.annotate({name: number for number, name in enumerate(names)}, labels)
             self.session.request("PUT", f"/api/tasks/{task_id}/annotations", data)
+        if order.copies and order.copies.proposals:
+            # What is given for the whole task goes into the jobs themselves only.
+            self._fill_jobs(task_id, names, order.annotate, labels, kind="consensus_replica")
         if isinstance(order.validation, Validation):
             self._add_ground_truth(task_id, len(names), order.validation)
-        jobs = [job for job in self.cvat.jobs(task_id) if job.type == "annotation"]
-        for job, person in zip(jobs, cycle(people), strict=False) if people else ():
-            self.session.request("PATCH", f"/api/jobs/{job.job_id}", {"assignee": person})
+        self._assign(task_id, people)
         self.session.request("PATCH", f"/api/tasks/{task_id}", {"name": order.name})
         return task_id
 
-    def _fill_jobs(self, task_id: int, names: Sequence[str], annotate: Annotate, labels: Mapping[str, Any]) -> None:
-        """Pre-labels of every annotation job, also where it shows a picture of the pool.
+    def _assign(self, task_id: int, people: Sequence[int]) -> None:
+        """Hand the jobs out in turn; the copies of a job go to those who come after its own person."""
+        if not people:
+            return
+        jobs = sorted(self.session.listed("/api/jobs", task_id=task_id), key=lambda job: job["id"])
+        own = [job["id"] for job in jobs if job["type"] == "annotation"]
+        turn = {number: place for place, number in enumerate(own)}
+        for job in jobs:
+            if job["type"] == "consensus_replica":
+                turn[job["id"]] = (
+                    turn[job["parent_job_id"]]
+                    + 1
+                    + sum(other["parent_job_id"] == job["parent_job_id"] and other["id"] < job["id"] for other in jobs)
+                )
+        for number, place in turn.items():
+            self.session.request("PATCH", f"/api/jobs/{number}", {"assignee": people[place % len(people)]})
+
+    def _fill_jobs(
+        self,
+        task_id: int,
+        names: Sequence[str],
+        annotate: Annotate,
+        labels: Mapping[str, Any],
+        kind: str = "annotation",
+    ) -> None:
+        """Pre-labels of every job of a kind, also where it shows a picture of the pool.
 
         Given for the whole task, CVAT would empty the placeholders, or copy what the ground-truth job is given: that
         job stays empty, because whoever draws the truth must not see the proposals.
         """
-        for job in self.session.listed("/api/jobs", task_id=task_id, type="annotation"):
+        for job in self.session.listed("/api/jobs", task_id=task_id, type=kind):
             frames = {names[number]: number for number in range(job["start_frame"], job["stop_frame"] + 1)}
             self.session.request("PUT", f"/api/jobs/{job['id']}/annotations", annotate(frames, labels))
 

@@ -10,7 +10,8 @@ import json
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlparse
 
@@ -24,6 +25,8 @@ ATTEMPTS = 5
 PAGE_SIZE = 100
 TIMEOUT_S = (10.0, 120.0)
 """To connect, and between two bytes of an answer; saving a large batch takes CVAT a while."""
+PIECE = 1 << 20
+"""Bytes of a download that are in memory at once."""
 HINTS = {
     400: "if this is the login, check user and password",
     401: "check REEFLINE_CVAT_TOKEN, or user and password; a token may have expired",
@@ -43,6 +46,8 @@ class Session:
         """Use the server at ``url`` with an access token, or with user and password."""
         self.url = url.rstrip("/")
         self.calls = 0
+        self.acted: Callable[[str, str, Any, Any], None] | None = None
+        """Told of every request that has changed something: method, path, body, answer."""
         self._token, self._username, self._password = token, username, password
         self._lock = threading.RLock()
         self._client: Any = None
@@ -67,7 +72,25 @@ class Session:
             CvatRefused: CVAT answers with an error that stays.
             CvatUnavailable: CVAT does not answer, or fails again and again.
         """
-        return self._patiently(lambda: self._once(method, path, body, query))
+        answer = self._patiently(lambda: self._once(method, path, body, query))
+        if self.acted is not None and method != "GET":
+            self.acted(method, path, body, answer)
+        return answer
+
+    def download(self, address: str, target: Path) -> int:
+        """Fetch a file in pieces; its size in bytes. What is at ``target`` is replaced.
+
+        Args:
+            address: path, or a URL as CVAT gives it; of a URL only path and query are used, because CVAT builds the
+                host from the request, and a proxy may have changed it.
+            target: where to write.
+
+        Raises:
+            CvatRefused: CVAT answers with an error that stays.
+            CvatUnavailable: it does not answer, or the connection is cut again and again.
+        """
+        parts = urlparse(address)
+        return self._patiently(lambda: self._fetch(parts._replace(scheme="", netloc="").geturl(), target))
 
     def listed(self, path: str, **query: Any) -> list[dict[str, Any]]:
         """All items of a paged list, in the server's order."""
@@ -136,6 +159,25 @@ class Session:
         except (HTTPError, OSError) as error:
             raise _Passing(f"{self.url} does not answer: {_first_line(error)}") from error
         return json.loads(answer.data) if answer.data else None
+
+    def _fetch(self, path: str, target: Path) -> int:
+        from cvat_sdk.api_client.exceptions import ApiException
+        from cvat_sdk.core.uploading import make_request_headers
+        from urllib3.exceptions import HTTPError
+
+        api = self.client.api_client
+        headers = make_request_headers(api)
+        self.calls += 1
+        try:
+            answer = api.rest_client.request(
+                "GET", f"{self.url}{path}", headers=headers, _parse_response=False, _request_timeout=TIMEOUT_S
+            )
+            with target.open("wb") as file:
+                return sum(file.write(piece) for piece in answer.stream(PIECE))
+        except ApiException as error:
+            raise _translated(error.status, error.body, f"GET {path.partition('?')[0]}") from error
+        except HTTPError as error:
+            raise _Passing(f"{self.url}: {path.partition('?')[0]} was cut off: {_first_line(error)}") from error
 
     @staticmethod
     def _patiently(work: Any) -> Any:

@@ -68,6 +68,14 @@ class Honeypots:
 
 
 @dataclass(frozen=True, slots=True)
+class Copies:
+    """Copies of every job for other people (CVAT's consensus replicas). ``proposals``: whether pre-labels go in."""
+
+    count: int
+    proposals: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """Which frames of a task are ground truth, and which only show one (CVAT's validation layout).
 

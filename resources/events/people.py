@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from resources.clickhouse import Session
@@ -31,7 +31,7 @@ def forget(session: Session, who: str) -> dict[str, int]:
     """
     with session.explained():
         ids, names = _find(session, who)
-        touched = {}
+        touched: dict[str, int] = {}
         session.command(
             "INSERT INTO forgotten (user_id, name_hash) "
             "SELECT arrayJoin({ids:Array(UInt64)}), lower(hex(SHA256(arrayJoin({names:Array(String)}))))",
@@ -84,7 +84,7 @@ def _find(session: Session, who: str) -> tuple[list[int], list[str]]:
 
 def _unname(session: Session, name: str) -> dict[str, int]:
     """Take a name out of the rows that are about something else."""
-    touched = {}
+    touched: dict[str, int] = {}
     values = {"name": name, "gone": FORGOTTEN, "quoted": f'"{name}"', "hidden": f'"{FORGOTTEN}"'}
     for table, column in (("objects", "annotator"), ("objects", "reviewer"), ("object_changes", "annotator")):
         # These columns are part of the sorting key, which ClickHouse does not update: the rows are written anew.
@@ -109,7 +109,7 @@ def _unname(session: Session, name: str) -> dict[str, int]:
     return touched
 
 
-def _rewrite(session: Session, table: str, column: str, values: dict[str, object]) -> int:
+def _rewrite(session: Session, table: str, column: str, values: Mapping[str, Any]) -> int:
     columns = session.query(
         "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {table:String} "
         "AND default_kind NOT IN ('MATERIALIZED', 'ALIAS') ORDER BY position",
@@ -128,18 +128,18 @@ def _rewrite(session: Session, table: str, column: str, values: dict[str, object
     return number
 
 
-def _count(session: Session, table: str, where: str, values: dict[str, object]) -> int:
+def _count(session: Session, table: str, where: str, values: Mapping[str, Any]) -> int:
     return int(session.value(f"SELECT count() FROM {table} WHERE {where}", values))  # noqa: S608
 
 
-def _delete(session: Session, table: str, where: str, values: dict[str, object] | dict[str, Sequence[int]]) -> int:
-    number = _count(session, table, where, dict(values))
+def _delete(session: Session, table: str, where: str, values: Mapping[str, Any]) -> int:
+    number = _count(session, table, where, values)
     if number:
-        session.command(f"ALTER TABLE {table} DELETE WHERE {where} SETTINGS mutations_sync = 2", dict(values))
+        session.command(f"ALTER TABLE {table} DELETE WHERE {where} SETTINGS mutations_sync = 2", values)
     return number
 
 
-def _update(session: Session, table: str, change: str, where: str, values: dict[str, object]) -> int:
+def _update(session: Session, table: str, change: str, where: str, values: Mapping[str, Any]) -> int:
     number = _count(session, table, where, values)
     if number:
         session.command(f"ALTER TABLE {table} UPDATE {change} WHERE {where} SETTINGS mutations_sync = 2", values)

@@ -246,6 +246,13 @@ class Inbox:
         with self.engine.connect() as connection:
             return {(source, state): number for source, state, number in connection.execute(query)}
 
+    def oldest_waiting(self) -> datetime | None:
+        """When the oldest row came in that no run has answered."""
+        waiting = sa.select(sa.func.min(deliveries.c.received_at)).where(deliveries.c.state.in_(("new", "pending")))
+        with self.engine.connect() as connection:
+            found = connection.execute(waiting).scalar()
+        return utc(found) if found else None
+
     def watermark(self, name: str) -> str | None:
         """How far something has been read, as it was last set."""
         with self.engine.connect() as connection:

@@ -107,9 +107,11 @@ def status_of(review: Any, jobs: Sequence[Any]) -> ReviewStatus:
     people = tuple(sorted({job.assignee for job in waiting if job.assignee}))
     stages = tuple(stage for stage in STAGES if any(job.stage == stage for job in waiting))
     done = len(jobs) - len(waiting)
+    collected = utc(review.collected_at) if review.state == "collected" and review.collected_at else None
     return ReviewStatus(
-        review.batch, review.gate, review.task_id, review.url, review.state, done, len(jobs), people, since, stages
-    )
+        review.batch, review.gate, review.task_id, review.url, review.state, done, len(jobs), people, since, stages,
+        utc(review.created_at), collected,
+    )  # fmt: skip
 
 
 def as_cvat(job: JobState) -> dict[str, Any]:

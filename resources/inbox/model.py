@@ -64,6 +64,8 @@ class ReviewStatus:
         waiting_for: user names of who has an open job.
         stages: stages of CVAT in which the open jobs are.
         since: when it began to wait for people.
+        asked_at: when people were asked.
+        collected_at: when a run took the answer; ``None`` while it is open.
     """
 
     batch: str
@@ -76,6 +78,8 @@ class ReviewStatus:
     waiting_for: tuple[str, ...]
     since: datetime
     stages: tuple[str, ...] = ()
+    asked_at: datetime | None = None
+    collected_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,22 @@ watermarks = sa.Table(
 )
 """How far reconciliation has read."""
 
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("actor", sa.String(150), nullable=False),
+    sa.Column("action", sa.String(64), nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("batch", sa.String(64)),
+    sa.Column("run_id", sa.String(64)),
+    sa.Column("about", sa.Text, nullable=False),  # JSON
+    sa.Column("details", sa.Text, nullable=False),  # JSON
+)
+"""What was done to CVAT and with releases, and why; see ``resources.audit``."""
+sa.Index("audit_batch", audit.c.batch, audit.c.id)
+
 review_jobs = sa.Table(
     "review_jobs",
     metadata,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from resources.inbox import Delivery, Inbox
 from resources.settings import WEBHOOK_PATH
+from sensors.receiver.metrics import CONTENT_TYPE, Metrics
 from sensors.receiver.signature import HEADER, valid
 from sensors.receiver.writer import GroupWriter
 
@@ -57,31 +58,34 @@ class Refused(Exception):
 def create_app(inbox: Inbox, settings: ReceiverSettings) -> FastAPI:
     """The application. Every path that takes deliveries stores them in the same inbox."""
     app = FastAPI(title="reefline webhook receiver", docs_url=None, redoc_url=None, openapi_url=None)
-    counts: Counter[str] = Counter()
+    metrics = Metrics()
     writer = GroupWriter(inbox.insert_many)
 
     async def receive(request: Request) -> Response:
+        started = time.perf_counter()
+        outcome, answer = await take(request)
+        metrics.answered(outcome, time.perf_counter() - started)
+        return answer
+
+    async def take(request: Request) -> tuple[str, Response]:
         try:
             body = await _checked_body(request, settings)
             event = _parsed(request, body)
         except Refused as refused:
-            counts[f"refused_{refused.status}"] += 1
             logger.warning("refused %s with %d: %s", request.url.path, refused.status, refused.why)
-            return JSONResponse({"error": refused.why}, refused.status)
+            return f"refused_{refused.status}", JSONResponse({"error": refused.why}, refused.status)
         name = str(event["event"])
         if name == "ping":
-            counts["ping"] += 1
-            return JSONResponse({"status": "pong"})
+            return "ping", JSONResponse({"status": "pong"})
         delivery = Delivery(name, event, "webhook", request.url.path, dict(request.query_params))
         try:
             new = await writer.insert(delivery)
         except SQLAlchemyError:
             # Our own fault is never a 4xx: newer CVATs retry 5xx and drop 4xx.
-            counts["storage_failed"] += 1
             logger.exception("a delivery could not be stored")
-            return JSONResponse({"error": "the inbox cannot store now; send it again"}, 503)
-        counts["accepted" if new else "duplicate"] += 1
-        return JSONResponse({"status": "accepted" if new else "duplicate"})
+            return "storage_failed", JSONResponse({"error": "the inbox cannot store now; send it again"}, 503)
+        told = "accepted" if new else "duplicate"
+        return told, JSONResponse({"status": told})
 
     for path in (WEBHOOK_PATH, *LEGACY_PATHS):
         app.add_api_route(path, receive, methods=["POST"])
@@ -102,10 +106,14 @@ def create_app(inbox: Inbox, settings: ReceiverSettings) -> FastAPI:
         return JSONResponse({"status": "ready"})
 
     @app.get("/metrics")
-    async def metrics() -> Response:
-        """Counters since the start, for Prometheus."""
-        lines = [f'reefline_receiver_requests_total{{outcome="{k}"}} {n}' for k, n in sorted(counts.items())]
-        return PlainTextResponse("\n".join(["# TYPE reefline_receiver_requests_total counter", *lines, ""]))
+    async def figures() -> Response:
+        """Figures for Prometheus, those of the inbox too."""
+        try:
+            text = await run_in_threadpool(metrics.text, inbox)
+        except SQLAlchemyError as error:
+            logger.warning("the inbox cannot be read: %s", error)
+            text = metrics.text(None)
+        return PlainTextResponse(text, media_type=CONTENT_TYPE)
 
     return app
 

@@ -86,8 +86,8 @@ def test_a_name_that_cannot_be_used_leaves_the_survey_its_model_and_says_why(inb
 
 
 def test_the_coral_projects_own_webhook_counts_more_than_a_later_one_of_another_gate(inbox, registry):
-    hook(inbox, "corals", 1, model_name="demo-corals@2")
+    hook(inbox, "corals", 1, model_name="demo-corals@3")
     hook(inbox, "lattice", 2, model_name="pth-yolo-coralsegv4")
-    assert model_of(inbox, registry)[0] == "demo-corals@2"
+    assert model_of(inbox, registry)[0] == "demo-corals@3"
     hook(inbox, "corals", 3, model_name="pth-yolo-coralsegv4")
     assert model_of(inbox, registry)[0] == "pth-yolo-coralsegv4"

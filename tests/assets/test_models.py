@@ -83,7 +83,7 @@ def test_a_candidate_is_trained_compared_promoted_and_rolled_back(models, tmp_pa
     assert found["quadrats"] == 6
     assert "| Porites |" in found["preview"]
     assert not found["better"], "one epoch on six pictures beat a trained model"
-    assert metadata(result, "models__champion")["promoted"] == "demo-corals@2"
+    assert metadata(result, "models__champion")["promoted"] == "demo-corals@3"
 
     again = metadata(run(models, tmp_path, config, [retraining.models_candidate]), "models__candidate")
     assert (again["model"], again["trained_now"]) == (card.reference, False)
@@ -92,7 +92,7 @@ def test_a_candidate_is_trained_compared_promoted_and_rolled_back(models, tmp_pa
         promote_by_rule(models, card.versioned, "ana")
     models.promote(card.versioned, "ana", "to see it work", forced=True)
     assert models.reference("demo-corals") == card.reference
-    assert models.rollback("demo-corals", "ana").version == "2"
+    assert models.rollback("demo-corals", "ana").version == "3"
     assert models.load(card.versioned, threads=1).engine.predict(np.zeros((1, 3, 96, 96), np.float32))
 
 
@@ -181,27 +181,27 @@ def seeing(models, monkeypatch):
         if (name, version) != (SHIPPED.name, SHIPPED.version):
             models.add(dataclasses.replace(SHIPPED, name=name, version=version), MODELS, "ana")
 
-    add("2", 0.5)
+    add("3", 0.5)
     return release, add
 
 
 def test_only_a_model_that_is_better_on_the_frozen_pictures_is_promoted(models, seeing):
     release, add = seeing
-    add("3", 1.0)
-    add("4", 0.75)
+    add("4", 1.0)
+    add("5", 0.75)
     with pytest.raises(ModelError, match="has not been measured"):
-        promote_by_rule(models, "demo-corals@3", "ana")
-    report = evaluate(models, release, "demo-corals@3")
+        promote_by_rule(models, "demo-corals@4", "ana")
+    report = evaluate(models, release, "demo-corals@4")
     assert (report["pictures"], report["quadrats"], report["better"]) == (6, 6, True)
     assert report["taxa"]["Porites"]["candidate"]["iou"][0] > 0.99, "holes were lost on the way"
-    evaluate(models, release, "demo-corals@4")
-    assert promote_by_rule(models, "demo-corals@3", "ana").metrics["content_sha256"] == release.content_sha256
-    with pytest.raises(ModelError, match=r"was measured against demo-corals@2#.*promoted is demo-corals@3#"):
-        promote_by_rule(models, "demo-corals@4", "ana")
-    assert not evaluate(models, release, "demo-corals@4")["better"]
+    evaluate(models, release, "demo-corals@5")
+    assert promote_by_rule(models, "demo-corals@4", "ana").metrics["content_sha256"] == release.content_sha256
+    with pytest.raises(ModelError, match=r"was measured against demo-corals@3#.*promoted is demo-corals@4#"):
+        promote_by_rule(models, "demo-corals@5", "ana")
+    assert not evaluate(models, release, "demo-corals@5")["better"]
     with pytest.raises(ModelError, match=r"is not promoted.*--force --reason"):
-        promote_by_rule(models, "demo-corals@4", "ana")
-    assert models.promoted("demo-corals") == "3"
+        promote_by_rule(models, "demo-corals@5", "ana")
+    assert models.promoted("demo-corals") == "4"
 
 
 def test_being_better_than_another_name_does_not_get_past_the_promoted_version(models, seeing):
@@ -209,18 +209,18 @@ def test_being_better_than_another_name_does_not_get_past_the_promoted_version(m
     for version, share in (("1", 1.0), ("2", 0.75)):
         add(version, share, "reef-corals")
     models.promote("reef-corals@1", "ana", "the first", forced=True)
-    assert evaluate(models, release, "reef-corals@2", "demo-corals@2")["better"]
+    assert evaluate(models, release, "reef-corals@2", "demo-corals@3")["better"]
     with pytest.raises(ModelError, match=r"promoted is reef-corals@1#"):
         promote_by_rule(models, "reef-corals@2", "ana")
 
 
 def test_a_promotion_by_rule_gives_way_to_one_that_came_between(models, seeing):
     _, add = seeing
-    add("3", 1.0)
     add("4", 1.0)
-    models.promote("demo-corals@4", "ben", "first", over="2")
-    with pytest.raises(ModelError, match=r"demo-corals@4 has been promoted meanwhile"):
-        models.promote("demo-corals@3", "ana", "better than 2", over="2")
+    add("5", 1.0)
+    models.promote("demo-corals@5", "ben", "first", over="3")
+    with pytest.raises(ModelError, match=r"demo-corals@5 has been promoted meanwhile"):
+        models.promote("demo-corals@4", "ana", "better than 3", over="3")
 
 
 def test_the_first_version_of_a_name_is_promoted_once_it_has_been_measured(models, seeing):
@@ -237,7 +237,7 @@ def test_a_picture_that_is_gone_is_recorded_and_the_rest_is_measured(models, see
     release, _ = seeing
     first = release.split("val")[0]
     (models.store.path(first.uri)).write_bytes(b"torn")
-    report = evaluate(models, release, "demo-corals@2")
+    report = evaluate(models, release, "demo-corals@3")
     assert report["pictures"] == 5
     assert "cannot be decoded" in report["unreadable"][first.image_id]
 

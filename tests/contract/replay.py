@@ -99,6 +99,8 @@ class Replay:
         for old, new in pairs(recorded, live):
             if "rq_id" in old and "rq_id" in new:
                 self.requests[old["rq_id"]] = new["rq_id"]
+            if old.get("result_id") and new.get("result_id"):
+                self.ids["reports", old["result_id"]] = new["result_id"]
             kind = kind_of(old)
             if kind and "id" in new:
                 self.ids.setdefault((kind, old["id"]), new["id"])

@@ -1,12 +1,15 @@
 """Old annotations on the photos of a survey: nothing is dropped in silence."""
 
 import json
+import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from analytics.cover.points import counts_of_points
+from analytics.cover.points import counts_of_points, mean_of_pictures, wilson
 from labels.formats.coralnet import CoralNetError, NetPoint, coralnet_rows, read_coralnet, read_labelset
+from labels.formats.cvat.backup import is_backup, read_cvat_backup
 from labels.formats.foreign import ForeignError, read_coco, read_cvat_xml
 from labels.imports import IMPORTED_FROM, Matcher, PhotoRef, label_map, match_outlines, match_points
 from labels.schema import Source
@@ -161,3 +164,106 @@ def test_expert_points_of_moorea_give_cover_by_functional_group():
     assert sum(row["hits"] for row in rows) == 200
     assert {"Hard coral", "Algae"} <= {row["taxon"] for row in rows}
     assert all(row["low"] <= row["share"] <= row["high"] for row in rows)
+
+
+@pytest.mark.skipif(not REEF.is_dir(), reason="the Moorea annotations are not here (../shared/data/reef)")
+def test_cover_of_the_moorea_reef_by_expert_points_has_intervals_from_its_quadrats():
+    groups = {code: group for code, (_, group) in read_labelset((REEF / "labelset.csv").read_bytes()).items()}
+    rows, hits = [], Counter()
+    for number, file in enumerate(sorted(REEF.glob("mcr*.csv"))):
+        points, _ = read_coralnet(file.read_bytes(), file.name)
+        photo = PhotoRef(f"{number:016x}", f"{file.stem}.jpg", 4000, 4000)
+        shapes, _ = match_points(points, [], file.name, Matcher([photo]), groups)
+        rows += counts_of_points(photo.image_id, shapes, groups)
+        hits.update(groups[point.label] for point in points)
+    cover = {row["taxon"]: row for row in mean_of_pictures(rows)}
+    assert {group: row["hits"] for group, row in cover.items()} == dict(hits)
+    assert sum(row["share"] for row in cover.values()) == pytest.approx(1)
+    coral = cover["Hard coral"]
+    assert (coral["points"], coral["share"]) == (3000, pytest.approx(hits["Hard coral"] / 3000))
+    low, high = wilson(coral["hits"], 3000)
+    assert coral["high"] - coral["low"] > 2 * (high - low), "points of one quadrat are not independent"
+    assert coral["low"] < coral["share"] < coral["high"]
+
+
+def test_a_renamed_picture_is_found_by_its_content_and_content_goes_before_names():
+    photos = [PhotoRef("a" * 16, "2021/Temae_2021_01.JPG", 9, 9, "one"), PhotoRef("b" * 16, "x/DSC1.jpg", 9, 9, "two")]
+    found = Matcher(photos, {"pics/old name.png": "two", "pics/temae_2021_01.jpg": "two", "pics/DSC2.jpg": "three"})
+    assert found.find("old name.png").image_id == "b" * 16
+    assert found.find("other folder/old name.jpg").image_id == "b" * 16
+    assert found.find("temae_2021_01.jpg").image_id == "b" * 16, "it is another photo under a known name"
+    assert found.find("DSC2.jpg") == "no photo of the survey has this name, and none has its content"
+    assert Matcher(photos).find("temae_2021_01.jpg").image_id == "a" * 16
+
+
+def test_of_two_photos_with_one_content_the_name_decides():
+    twins = [PhotoRef("a" * 16, "1.jpg", 9, 9, "one"), PhotoRef("b" * 16, "2.jpg", 9, 9, "one")]
+    assert Matcher(twins, {"2.jpg": "one"}).find("2.jpg").image_id == "b" * 16
+
+
+def test_a_real_backup_of_a_cvat_task_is_read_shape_by_shape(shared):
+    with zipfile.ZipFile(shared / "contracts" / "cvat" / "sdk280" / "exports" / "task-backup.zip") as archive:
+        assert is_backup(archive.namelist())
+        reading = read_cvat_backup(archive.namelist(), archive.read)
+    assert [(p.file, p.width, p.height) for p in reading.pictures] == [(f"img_00{n}.png", 320, 240) for n in range(3)]
+    assert [[s.label for s in p.shapes] for p in reading.pictures] == [
+        ["leafpoly", "blob", "thing", "leafpoly"], ["blob", "thing"], ["leafpoly", "blob", "thing"]
+    ]  # fmt: skip
+    [poly, *_] = reading.pictures[0].shapes
+    assert sorted(zip(poly.ring[::2], poly.ring[1::2], strict=True)) == sorted(
+        [(29.5, 29.5), (119.5, 34.5), (109.5, 109.5), (39.5, 99.5)]
+    )
+    assert len(reading.problems) == 6
+    assert all("skeleton" in problem and "is no outline" in problem for problem in reading.problems)
+
+
+def backup(folder="", jobs=(("annotation", 0, 1),), drawn=(), data=None, frames=2):
+    task = {"name": "reef", "jobs": [{"type": k, "start_frame": a, "stop_frame": b} for k, a, b in jobs]}
+    task["data"] = {"start_frame": 0, "stop_frame": frames - 1, "deleted_frames": [], **(data or {})}
+    lines = [{"version": "1.1"}, {"type": "images"}]
+    lines += [{"name": f"p{n}", "extension": ".jpg", "width": 100, "height": 50} for n in range(frames)]
+    annotations = [{"version": 0, "tags": [], "shapes": list(shapes), "tracks": []} for shapes in drawn]
+    made = {"task.json": json.dumps(task), "annotations.json": json.dumps(annotations)}
+    made["data/manifest.jsonl"] = "\n".join(map(json.dumps, lines))
+    return {folder + name: text.encode() for name, text in made.items()}
+
+
+def outline(frame, **more):
+    return {"type": "polygon", "frame": frame, "label": "porites", "points": SQUARE, **more}
+
+
+def test_a_backup_of_a_project_gives_the_labels_of_all_its_tasks_and_names_what_is_none():
+    kinds = (("annotation", 0, 1), ("ground_truth", 0, 1), ("consensus_replica", 0, 1))
+    drawn = ([outline(0), outline(1), outline(7), outline(0, points=[1, 2])], [outline(0)], [outline(0)])
+    files = backup("task_0/", kinds, drawn, {"deleted_frames": [1]}) | backup("task_1/", drawn=([outline(1)],))
+    reading = read_cvat_backup([*files, "project.json"], files.__getitem__)
+    assert [(p.file, len(p.shapes)) for p in reading.pictures] == [("p0.jpg", 1), ("p0.jpg", 0), ("p1.jpg", 1)]
+    told = "\n".join(reading.problems)
+    for words in ("ground truth", "another person's copy", "frame 7", "polygon 4"):
+        assert words in told
+    assert len(reading.problems) == 4
+
+
+def test_pool_pictures_of_a_task_with_honeypots_have_the_labels_of_the_ground_truth_job():
+    kinds = (("annotation", 0, 0), ("ground_truth", 1, 1))
+    files = backup(jobs=kinds, drawn=([], [outline(1)]), data={"validation_params": {"mode": "gt_pool"}})
+    reading = read_cvat_backup(files, files.__getitem__)
+    assert [len(p.shapes) for p in reading.pictures] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"data/manifest.jsonl": None}, "no list of its pictures"),
+        ({"data/manifest.jsonl": b'{"type": "video"}'}, "is a video"),
+        ({"annotations.json": b"[]"}, "has 0 jobs"),
+        ({"annotations.json": b"{"}, "not the backup of a CVAT task"),
+        ({"task.json": b"[]"}, "not the backup of a CVAT task"),
+        ({"task.json": None}, "without a task"),
+    ],
+)
+def test_a_damaged_backup_is_refused_with_what_is_wrong(change, words):
+    files = {**backup(drawn=([],)), **change}
+    files = {name: data for name, data in files.items() if data is not None}
+    with pytest.raises(ForeignError, match=words):
+        read_cvat_backup(files, files.__getitem__)

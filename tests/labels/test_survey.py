@@ -118,9 +118,12 @@ def test_unknown_taxonomies_and_lattices_are_named_with_those_there_are():
         ("{job_size: 9, honeypots: {per_job: 10}}", "cvat.honeypots.per_job", "more than the job_size of 9"),
         ("{job_size: 9, honeypots: {pool_share: 0.01, per_job: 3}}", "cvat.honeypots.per_job", "pool of a batch, 2 of"),
         ("{job_size: 9, honeypots: {pool_share: 1}}", "cvat.honeypots.pool_share", "less than 1"),
+        ("{job_size: 9, honeypots: {}, replicas: {}}", "cvat.replicas", "together with cvat.honeypots"),
+        ("{replicas: {count: 1}}", "cvat.replicas.count", "greater than or equal to 2"),
+        ("{replicas: {count: 2}, assignees: [ann, bob, ann]}", "cvat.replicas", "need 3 people, assignees names 2"),
     ],
 )
-def test_honeypots_that_cannot_be_hidden_are_refused(cvat, where, words):
+def test_honeypots_that_cannot_be_hidden_and_copies_that_nobody_else_could_draw_are_refused(cvat, where, words):
     with pytest.raises(SurveyError) as caught:
         parse_survey(f"name: reef\nphotos: {{folder: x}}\ncvat: {cvat}\n", "reef.yaml")
     assert where in str(caught.value)

@@ -34,6 +34,14 @@ KEYS = {
     "analytics/cover",
     "analytics/reviews",
     "platform/health",
+    "analytics/batches",
+    "analytics/objects",
+    "analytics/quality",
+    "analytics/deliveries",
+    "analytics/runs",
+    "analytics/models",
+    "analytics/events",
+    "analytics/worktime",
 }
 
 
@@ -87,7 +95,7 @@ def test_assets_that_talk_to_cvat_clickhouse_or_the_gpu_are_in_a_pool(defs):
         "corals_proposed_share": "gpu",
         "corals_proposed_commit": "gpu",
     }
-    assert pools["analytics/images"] == "clickhouse"
+    assert {pool for name, pool in pools.items() if name.startswith("analytics/")} == {"clickhouse"}
 
 
 def test_the_checks_of_the_design_exist(defs):
@@ -100,6 +108,9 @@ def test_the_checks_of_the_design_exist(defs):
         ("corals/reviewed", "label_schema"),
         ("corals/reviewed", "every_image_labelled"),
         ("datasets/release", "release_reproducible"),
+        ("analytics/events", "events_accounted_for"),
+        ("analytics/images", "every_batch_is_there"),
+        ("analytics/deliveries", "every_delivery_is_there"),
     } <= names
 
 

@@ -43,7 +43,7 @@ def reefline(home, monkeypatch, capsys):
     return run
 
 
-def entry(home, version="3", labels="Acropora, Pocillopora, Porites, Montipora, Millepora", file="m.onnx"):
+def entry(home, version="4", labels="Acropora, Pocillopora, Porites, Montipora, Millepora", file="m.onnx"):
     (home / "entry.yaml").write_text(ENTRY.format(version=version, labels=labels, file=file))
     return "entry.yaml"
 
@@ -58,18 +58,18 @@ def refused(answer, text):
 def test_add_promote_roll_back_and_the_history_of_it(home, reefline):
     code, out, error = reefline("models", "add", entry(home))
     assert code == 0, error
-    assert "not promoted, use demo-corals@3" in out
-    refused(reefline("models", "promote", "demo-corals@3"), "has not been measured: reefline models evaluate")
-    refused(reefline("models", "promote", "demo-corals@3", "--force"), "--force needs --reason")
+    assert "not promoted, use demo-corals@4" in out
+    refused(reefline("models", "promote", "demo-corals@4"), "has not been measured: reefline models evaluate")
+    refused(reefline("models", "promote", "demo-corals@4", "--force"), "--force needs --reason")
     refused(reefline("models", "promote", "demo-corals"), "say which version")
-    code, out, error = reefline("models", "promote", "demo-corals@3", "--force", "--reason", "field trial")
+    code, out, error = reefline("models", "promote", "demo-corals@4", "--force", "--reason", "field trial")
     assert code == 0, error
-    assert "demo-corals is now 3 (before: 2): field trial" in out
+    assert "demo-corals is now 4 (before: 3): field trial" in out
     listed = {row["version"]: row for row in json.loads(reefline("models", "list", "--json")[1])}
-    assert [listed[v]["promoted"] for v in ("2", "3")] == [False, True]
-    assert [listed[v]["origin"] for v in ("2", "3")] == ["shipped", "own"]
+    assert [listed[v]["promoted"] for v in ("3", "4")] == [False, True]
+    assert [listed[v]["origin"] for v in ("3", "4")] == ["shipped", "own"]
     code, out, error = reefline("models", "rollback", "demo-corals", "--reason", "worse on Millepora")
-    assert "demo-corals is now 2 (before: 3)" in out, error
+    assert "demo-corals is now 3 (before: 4)" in out, error
     refused(reefline("models", "rollback", "demo-corals"), "no promotion of 'demo-corals' to roll back")
     history = json.loads(reefline("models", "list", "--history", "demo-corals", "--json")[1])
     assert [(e["action"], e["forced"], e["why"]) for e in history] == [
@@ -80,7 +80,7 @@ def test_add_promote_roll_back_and_the_history_of_it(home, reefline):
     assert all(e["who"] and e["when"] for e in history)
     code, out, _ = reefline("models", "list")
     assert code == 0
-    assert "demo-corals@2" in out
+    assert "demo-corals@3" in out
 
 
 def test_what_cannot_be_added_is_one_line(home, reefline):
@@ -89,14 +89,14 @@ def test_what_cannot_be_added_is_one_line(home, reefline):
     refused(reefline("models", "add", entry(home, labels="")), "must list its labels")
     (home / "half.onnx").write_bytes((home / "m.onnx").read_bytes()[:5000])
     refused(reefline("models", "add", entry(home, file="half.onnx")), "was the file cut off?")
-    refused(reefline("models", "evaluate", "demo-corals@2", "--release", "reef-1"), "has not been made")
+    refused(reefline("models", "evaluate", "demo-corals@3", "--release", "reef-1"), "has not been made")
 
 
 def test_a_model_that_does_not_fit_the_taxonomy_is_named_when_the_survey_is_checked(home, reefline):
     code, _, error = reefline("survey", "check")
     assert code == 0, error
     for line, says in [
-        ("taxonomy: agnostic", "demo-corals@2 proposes Acropora, "),
+        ("taxonomy: agnostic", "demo-corals@3 proposes Acropora, "),
         ("models: {corals: demo-coral}", "no model 'demo-coral' in the registry"),
         ("models: {corals: demo-corals@9}", "no model 'demo-corals@9'"),
     ]:
@@ -119,10 +119,10 @@ def test_a_survey_is_checked_where_the_store_is_out_of_reach(reefline, monkeypat
 
 def test_the_doctor_verifies_the_weights_that_surveys_use(home, reefline):
     reefline("models", "add", entry(home))
-    reefline("models", "promote", "demo-corals@3", "--force", "--reason", "trial")
+    reefline("models", "promote", "demo-corals@4", "--force", "--reason", "trial")
     findings = {f["what"]: f for f in json.loads(reefline("doctor", "--json")[1])}
     assert findings["models"]["level"] == "ok"
-    assert "demo-corals@3#" in findings["models"]["text"]
+    assert "demo-corals@4#" in findings["models"]["text"]
     [weights] = (home / ".reefline" / "store" / "models" / "weights").iterdir()
     weights.write_bytes(weights.read_bytes()[:1000])
     findings = {f["what"]: f for f in json.loads(reefline("doctor", "--json")[1])}

@@ -1,6 +1,7 @@
 """``reefline release diff`` and ``reefline import``, in this process, on a small installation."""
 
 import json
+import zipfile
 
 import cv2
 import numpy as np
@@ -91,6 +92,28 @@ def test_old_outlines_are_imported_and_what_does_not_fit_is_told(home):
     (home / "again.json").write_text(json.dumps(document))
     assert "import old has labelled" in run("import", "coco", "again.json", "--survey", "reef")
     assert "1 labels on 1 photos" in run("import", "coco", "old.json", "--survey", "reef")
+
+
+def test_labels_find_their_photo_by_its_content_from_a_backup_or_a_folder_of_pictures(home):
+    photo = (home / "photos" / "Temae_2021_01.jpg").read_bytes()
+    shape = {"type": "polygon", "frame": 0, "label": "Porites", "points": [20, 20, 60, 20, 60, 60]}
+    task = {"name": "old", "data": {"start_frame": 0, "stop_frame": 0}, "jobs": [{"type": "annotation"}]}
+    lines = [{"type": "images"}, {"name": "IMG_7", "extension": ".jpg", "width": 160, "height": 120}]
+    with zipfile.ZipFile(home / "backup.zip", "w") as archive:
+        archive.writestr("task.json", json.dumps(task))
+        archive.writestr("annotations.json", json.dumps([{"shapes": [shape], "tags": [], "tracks": []}]))
+        archive.writestr("data/manifest.jsonl", "\n".join(map(json.dumps, lines)))
+        archive.writestr("data/IMG_7.jpg", photo)
+    assert "1 labels on 1 photos" in run("import", "cvat", "backup.zip", "--survey", "reef")
+    document = {"images": [{"id": 1, "file_name": "a/7.jpg", "width": 80, "height": 60}]}
+    document["categories"] = [{"id": 1, "name": "Porites"}]
+    document["annotations"] = [{"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[10, 10, 30, 10, 30, 30]]}]
+    (home / "backup.json").write_text(json.dumps(document))
+    assert "7.jpg: no photo of the survey" in run("import", "coco", "backup.json", "--survey", "reef")
+    (home / "old" / "a").mkdir(parents=True)
+    (home / "old" / "a" / "7.jpg").write_bytes(photo)
+    words = ("import", "coco", "backup.json", "--survey", "reef", "--pictures", "old")
+    assert "1 labels on 1 photos" in run(*words)
 
 
 def test_points_of_coralnet_give_cover_by_functional_group(home):

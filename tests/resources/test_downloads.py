@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from resources.downloads import Downloader, DownloadError, is_public
+from resources.downloads import Downloader, DownloadError, allowance, is_public
 
 FILE = b"weights" * 1000
 
@@ -151,3 +151,21 @@ def test_the_certificate_must_be_that_of_the_name_though_the_address_is_dialled(
 )
 def test_which_addresses_are_public(address, public):
     assert is_public(address) == public
+
+
+def test_the_own_network_is_reached_only_where_the_operator_allows_it(site):
+    url, trust, _ = site
+    for text in ("127.0.0.0/8,::1/128", "localhost"):
+        assert Downloader(tls=trust, allow=allowance(text)).fetch(f"{url}/file", 10**6) == FILE
+    with pytest.raises(DownloadError, match="REEFLINE_DOWNLOAD_ALLOW"):
+        Downloader(tls=trust, allow=allowance("10.0.0.0/8,nas.reef.org")).fetch(f"{url}/file", 10**6)
+
+
+def test_what_is_allowed_is_read_strictly():
+    assert allowance("").covers("localhost", "127.0.0.1") is False
+    found = allowance("nas.reef.org, 10.1.0.0/16")
+    assert found.covers("NAS.reef.org", "192.168.1.4")
+    assert found.covers("other", "10.1.2.3")
+    assert not found.covers("other", "10.2.2.3")
+    with pytest.raises(ValueError, match=r"10\.1\.0\.0/99"):
+        allowance("10.1.0.0/99")

@@ -53,44 +53,44 @@ def test_without_own_models_the_shipped_ones_are_there(models):
 
 
 def test_an_added_model_is_kept_with_its_weights_and_seen_by_every_worker(models):
-    kept = models.add(variant("3"), MODELS, "ana", "trial")
+    kept = models.add(variant("4"), MODELS, "ana", "trial")
     other_worker = InstalledModels(models.store)
-    assert other_worker.card("demo-corals@3") == kept
+    assert other_worker.card("demo-corals@4") == kept
     assert other_worker.weights(kept) == WEIGHTS
     assert other_worker.card("demo-corals") == SHIPPED, "adding must not promote"
     assert [(e.action, e.version, e.who, e.why) for e in other_worker.history("demo-corals")] == [
-        ("add", "3", "ana", "trial")
+        ("add", "4", "ana", "trial")
     ]
-    models.add(variant("3"), MODELS, "ana")
+    models.add(variant("4"), MODELS, "ana")
     assert len(models.history("demo-corals")) == 1, "adding the same again is no event"
 
 
 def test_promotions_and_rollbacks_are_a_stack_with_the_shipped_version_at_the_bottom(models):
-    for version in ("3", "4"):
+    for version in ("4", "5"):
         models.add(variant(version), MODELS, "ana")
         models.promote(f"demo-corals@{version}", "ana", "better", metrics={"mAP50": 0.5})
-    assert models.reference("demo-corals").startswith("demo-corals@4#")
-    assert models.rollback("demo-corals", "ben", "white corals missed").version == "3"
+    assert models.reference("demo-corals").startswith("demo-corals@5#")
+    assert models.rollback("demo-corals", "ben", "white corals missed").version == "4"
     assert models.rollback("demo-corals", "ben").version == SHIPPED.version
     assert models.card("demo-corals") == SHIPPED
     with pytest.raises(ModelError, match="no promotion of 'demo-corals' to roll back"):
         models.rollback("demo-corals", "ben")
-    models.promote("demo-corals@4", "ana", "mended")
-    assert InstalledModels(models.store).promoted("demo-corals") == "4"
+    models.promote("demo-corals@5", "ana", "mended")
+    assert InstalledModels(models.store).promoted("demo-corals") == "5"
     said = [(e.action, e.version, e.previous, e.who) for e in models.history("demo-corals") if e.action != "add"]
     assert said == [
-        ("promote", "3", "2", "ana"),
         ("promote", "4", "3", "ana"),
+        ("promote", "5", "4", "ana"),
+        ("rollback", "4", "5", "ben"),
         ("rollback", "3", "4", "ben"),
-        ("rollback", "2", "3", "ben"),
-        ("promote", "4", "2", "ana"),
+        ("promote", "5", "3", "ana"),
     ]
 
 
 def test_a_pinned_version_is_not_moved_by_a_promotion(local):
-    local.add(variant("3"), MODELS, "ana")
-    local.promote("demo-corals@3", "ana", "better")
-    assert local.card("demo-corals@2") == SHIPPED
+    local.add(variant("4"), MODELS, "ana")
+    local.promote("demo-corals@4", "ana", "better")
+    assert local.card("demo-corals@3") == SHIPPED
 
 
 def test_a_name_without_a_promoted_version_must_be_pinned(local):
@@ -104,7 +104,7 @@ def test_a_name_without_a_promoted_version_must_be_pinned(local):
 
 
 def test_of_two_people_who_promote_at_once_both_are_in_the_history_and_all_agree(models):
-    versions = [str(n) for n in range(3, 7)]
+    versions = [str(n) for n in range(4, 8)]
     for version in versions:
         models.add(variant(version), MODELS, "ana")
     threads = [
@@ -117,13 +117,13 @@ def test_of_two_people_who_promote_at_once_both_are_in_the_history_and_all_agree
         thread.join()
     events = [e for e in models.history("demo-corals") if e.action == "promote"]
     assert sorted(e.version for e in events) == versions
-    assert [e.previous for e in events] == ["2", *(e.version for e in events[:-1])]
+    assert [e.previous for e in events] == ["3", *(e.version for e in events[:-1])]
     assert models.promoted("demo-corals") == events[-1].version
 
 
 def test_a_version_never_changes_its_weights(local, tmp_path):
-    local.add(variant("3"), MODELS, "ana")
-    other = dataclasses.replace(variant("3"), sha256=hashlib.sha256(b"x").hexdigest())
+    local.add(variant("4"), MODELS, "ana")
+    other = dataclasses.replace(variant("4"), sha256=hashlib.sha256(b"x").hexdigest())
     with pytest.raises(ModelError, match="exists with other weights"):
         local.add(other, MODELS, "ana")
 
@@ -131,25 +131,25 @@ def test_a_version_never_changes_its_weights(local, tmp_path):
 def test_what_cannot_be_loaded_is_never_registered_nor_promoted(local, tmp_path):
     half = WEIGHTS[: len(WEIGHTS) // 2]
     (tmp_path / "half.onnx").write_bytes(half)
-    cut = dataclasses.replace(variant("3"), file="half.onnx", sha256=hashlib.sha256(half).hexdigest())
+    cut = dataclasses.replace(variant("4"), file="half.onnx", sha256=hashlib.sha256(half).hexdigest())
     with pytest.raises(ModelError, match="was the file cut off"):
         local.add(cut, tmp_path, "ana")
     with pytest.raises(ModelError, match="engine 'abacus': use one of"):
-        local.add(dataclasses.replace(variant("3"), engine="abacus"), MODELS, "ana")
+        local.add(dataclasses.replace(variant("4"), engine="abacus"), MODELS, "ana")
     assert local.own() == []
-    kept = local.add(variant("3"), MODELS, "ana")
+    kept = local.add(variant("4"), MODELS, "ana")
     local.store.put(f"models/weights/{kept.sha256}", half)
     with pytest.raises(ModelError, match=r"is not the registered file.*it was cut off"):
-        local.promote("demo-corals@3", "ana", "better")
-    assert local.promoted("demo-corals") == "2"
+        local.promote("demo-corals@4", "ana", "better")
+    assert local.promoted("demo-corals") == "3"
 
 
 def test_weights_come_from_s3_once_and_then_from_the_store(s3_client, tmp_path):
     s3_client.put_object(Bucket="reef", Key="lab/model.onnx", Body=WEIGHTS)
     models = InstalledModels(LocalStore(tmp_path), downloader=Downloader(s3=s3_client))
-    kept = models.add(dataclasses.replace(variant("5"), file="s3://reef/lab/model.onnx"), tmp_path, "ana")
+    kept = models.add(dataclasses.replace(variant("6"), file="s3://reef/lab/model.onnx"), tmp_path, "ana")
     s3_client.delete_object(Bucket="reef", Key="lab/model.onnx")
-    assert models.load("demo-corals@5", threads=1).card == kept
+    assert models.load("demo-corals@6", threads=1).card == kept
     with pytest.raises(ModelError, match=r"s3://reef/lab/model.onnx cannot be fetched"):
         models.add(dataclasses.replace(variant("6"), file="s3://reef/lab/model.onnx"), tmp_path, "ana")
     s3_client.put_object(Bucket="reef", Key="lab/other.onnx", Body=WEIGHTS + b"more")

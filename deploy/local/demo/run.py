@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
+from sqlalchemy.exc import SQLAlchemyError
 
 from deploy.local.demo.photos import SampleSize, SampleSurvey, own_pictures, sample
 from deploy.local.demo.progress import LineReporter, Progress, Watcher, draw
@@ -148,8 +149,14 @@ def _drive(
     moved, last = time.monotonic(), None
     with _display(console) as show:
         while True:
+            if time.monotonic() - moved > PATIENCE_S:
+                logs = supervisor.logs
+                raise RuntimeProblem(f"nothing moved for {PATIENCE_S:.0f} s: look into {logs}, then run it again")
             restarted = supervisor.check()
-            progress = watcher.look()
+            progress = _looked(watcher) or last
+            if progress is None:
+                time.sleep(0.5)
+                continue
             note = f"restarted {', '.join(restarted)}" if restarted else _note(progress, asked)
             show(progress, time.monotonic() - started, note)
             if progress != last:
@@ -160,10 +167,16 @@ def _drive(
             if asked and tables.store.exists(release_key(RELEASE, "release.json")):
                 show(progress, time.monotonic() - started, "released")
                 return
-            if time.monotonic() - moved > PATIENCE_S:
-                logs = supervisor.logs
-                raise RuntimeProblem(f"nothing moved for {PATIENCE_S:.0f} s: look into {logs}, then run it again")
             time.sleep(0.5)
+
+
+def _looked(watcher: Watcher) -> Progress | None:
+    """How far everything is; ``None`` while the database is away, which is no reason to give up."""
+    try:
+        return watcher.look()
+    except SQLAlchemyError as error:
+        logger.warning("the inbox does not answer: %s", str(error).splitlines()[0])
+        return None
 
 
 def _note(progress: Progress, asked: bool) -> str:

@@ -6,6 +6,6 @@ nobody answers), the same for the same moment. It is invented data and must neve
 
 from __future__ import annotations
 
-from deploy.local.sample.fill import fill
+from deploy.local.sample.load import fill
 
 __all__ = ["fill"]

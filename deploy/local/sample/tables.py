@@ -16,6 +16,9 @@ STAGES = {
 }
 MILLISECONDS = {"images/raw": 40, "corners/proposed": 95, "images/rectified": 160, "lattice/proposed": 260,
                 "images/clean": 480, "corals/proposed": 610}  # fmt: skip
+REASONS = {"images/raw": "the file ends too early", "corners/proposed": "fewer than four corners found",
+           "images/rectified": "the corners do not form a square", "lattice/proposed": "no lattice found",
+           "images/clean": "the lattice covers too much", "corals/proposed": "the model gave no answer"}  # fmt: skip
 _COVER = {"Acropora": 0.085, "Millepora": 0.014, "Montipora": 0.046, "Pocillopora": 0.062, "Porites": 0.11}
 
 
@@ -86,7 +89,7 @@ def _images(random: Random, batch: Batch, now: datetime) -> Rows:
                     "stage": stage,
                     "image_id": image,
                     "status": "failed" if image in failed else "ok",
-                    "reason": "fewer than four corners found" if image in failed else "",
+                    "reason": REASONS[stage] if image in failed else "",
                     "model": batch.model.reference if stage == "corals/proposed" else "",
                     "duration_ms": MILLISECONDS.get(stage, 0) * random.lognormvariate(0, 0.25),
                     "person": int(stage.endswith("reviewed")),

@@ -14,7 +14,7 @@ from deploy.local.sandbox.projects import ProjectChanges
 from deploy.local.sandbox.shapes import drop_frames, save_annotations
 from deploy.local.sandbox.store import Document, now
 from deploy.local.sandbox.validation import PoolLayout, chosen_at_creation, pool_layout
-from deploy.local.sandbox.views import Views, task_status
+from deploy.local.sandbox.views import REPLICA, Views, task_status
 
 CHUNK = 72
 
@@ -46,6 +46,7 @@ class Changes(ProjectChanges):
             "data_chunk_size": None,
             "size": 0,
             "image_quality": 50,
+            "consensus_replicas": spec.get("consensus_replicas") or 0,
             "frames": [],
             "deleted_frames": [],
         }
@@ -77,7 +78,7 @@ class Changes(ProjectChanges):
         task = self.store.get("task", task["id"]) or {}
         size = min(task["segment_size"] or len(frames), len(frames))
         plain = [range(start, min(start + size, len(frames))) for start in range(0, len(frames), size)]
-        jobs = [self._new_job(task, "annotation", span) for span in (pool.jobs if pool else plain)]
+        jobs = [job for span in (pool.jobs if pool else plain) for job in self._new_jobs(task, span)]
         for job in jobs:
             self.fire(task["project_id"], "create:job", "job", self.views.job(job, created=True), by_worker=True)
         if pool:
@@ -98,7 +99,15 @@ class Changes(ProjectChanges):
         self.fire(task["project_id"], "create:job", "job", self.views.job(job))
         return job
 
-    def _new_job(self, task: Document, kind: str, span: range, frames: list[int] | None = None) -> Document:
+    def _new_jobs(self, task: Document, span: range) -> list[Document]:
+        """An annotation job and its consensus replicas."""
+        job = self._new_job(task, "annotation", span)
+        copies = range(task.get("consensus_replicas") or 0)
+        return [job, *(self._new_job(task, REPLICA, span, parent=job["id"]) for _ in copies)]
+
+    def _new_job(
+        self, task: Document, kind: str, span: range, frames: list[int] | None = None, parent: int | None = None
+    ) -> Document:
         when = now()
         return self.store.put(
             "job",
@@ -114,6 +123,7 @@ class Changes(ProjectChanges):
                 "start_frame": span[0],
                 "stop_frame": span[-1],
                 "frames": frames,
+                "parent_job_id": parent,
                 "created_date": when,
                 "updated_date": when,
             },

@@ -8,6 +8,7 @@ from deploy.local.sandbox.store import Document, Store
 
 ANNOTATION, VALIDATION, ACCEPTANCE = "annotation", "validation", "acceptance"
 COMPLETED = "completed"
+REPLICA = "consensus_replica"
 
 
 class Views:
@@ -147,7 +148,7 @@ class Views:
             "labels": {"url": f"{self.base}/api/labels?task_id={number}"},
             "assignee_updated_date": task["assignee_updated_date"],
             "validation_mode": (task.get("validation_mode") or "gt") if has_truth else None,
-            "consensus_enabled": False,
+            "consensus_enabled": bool(task.get("consensus_replicas")),
         }
 
     def job(self, job: Document, *, created: bool = False) -> Document:
@@ -179,8 +180,8 @@ class Views:
             "target_storage": None,
             "source_storage": None,
             "assignee_updated_date": job["assignee_updated_date"],
-            "parent_job_id": None,
-            "consensus_replicas": 0,
+            "parent_job_id": job.get("parent_job_id"),
+            "consensus_replicas": len(self.store.all("job", parent_job_id=number)) if job["type"] == ANNOTATION else 0,
         }
 
     def label(self, label: Document) -> Document:

@@ -12,7 +12,7 @@ from inference.engines.onnx import providers_for
 from inference.engines.opencv import METHODS, method
 from inference.registry import MODELS
 
-WEIGHTS = (MODELS / "demo-corals-2.onnx").read_bytes()
+WEIGHTS = (MODELS / "demo-corals-3.onnx").read_bytes()
 
 
 def pictures(count, side=32, seed=1):

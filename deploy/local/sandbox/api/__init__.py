@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from deploy.local.sandbox.api.accounts import accounts_routes
 from deploy.local.sandbox.api.assets import assets_routes
+from deploy.local.sandbox.api.backups import backups_routes
 from deploy.local.sandbox.api.catalog import catalog_routes
 from deploy.local.sandbox.api.clouds import clouds_routes
 from deploy.local.sandbox.api.events import events_routes
@@ -14,6 +15,7 @@ from deploy.local.sandbox.api.labels import guides_routes, labels_routes
 from deploy.local.sandbox.api.marks import marks_routes
 from deploy.local.sandbox.api.organizations import organizations_routes
 from deploy.local.sandbox.api.quality import quality_routes
+from deploy.local.sandbox.api.reports import reports_routes
 from deploy.local.sandbox.api.trouble import trouble_routes
 from deploy.local.sandbox.api.validation import validation_routes
 from deploy.local.sandbox.api.webhooks import webhooks_routes
@@ -32,9 +34,11 @@ PARTS = (
     work_routes,
     validation_routes,
     marks_routes,
+    backups_routes,
     exports_routes,
     webhooks_routes,
     quality_routes,
+    reports_routes,
     trouble_routes,
 )
 """The order matters: a fixed address stands before one with a name in its place."""

@@ -34,7 +34,7 @@ def exports_routes(sandbox: Sandbox) -> APIRouter:
     def export(collection: str, number: int, request: Request) -> VndJson:
         """Ask for the annotations of a task or a job as a file, with or without the pictures."""
         caller = sandbox.caller(request)
-        task, jobs = _subject(caller, collection, number)
+        task, jobs = subject(caller, collection, number)
         query = request.query_params
         kind, pictures = query.get("format", ""), query.get("save_images", "").lower() == "true"
         if kind not in FORMATS:
@@ -61,7 +61,7 @@ def exports_routes(sandbox: Sandbox) -> APIRouter:
     @api.get("/{collection}/{number}/dataset/download")
     def download(collection: str, number: int, request: Request) -> Response:
         """The file."""
-        _subject(sandbox.caller(request), collection, number)
+        subject(sandbox.caller(request), collection, number)
         name = request.query_params.get("rq_id", "")
         path = sandbox.exports(name)
         if not path.is_file() or f"target={collection[:-1]}&target_id={number}&" not in name:
@@ -73,7 +73,7 @@ def exports_routes(sandbox: Sandbox) -> APIRouter:
     return api
 
 
-def _subject(caller: Caller, collection: str, number: int) -> tuple[Document, list[Document]]:
+def subject(caller: Caller, collection: str, number: int) -> tuple[Document, list[Document]]:
     """A task with the jobs that are meant."""
     if collection == "jobs":
         job = caller.need("job", number)

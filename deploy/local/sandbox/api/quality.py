@@ -1,4 +1,4 @@
-"""Routes for the settings of CVAT's quality control. Reports are CVAT's own: the sandbox makes none."""
+"""Routes for the settings of CVAT's quality control. Its reports are in ``reports``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def quality_routes(sandbox: Sandbox) -> APIRouter:
         tasks = caller.seen(store.all("task"), caller.rights.has_task)
         if "task_id" in query:
             tasks = [task for task in tasks if task["id"] == int(query["task_id"])]
-        return paged(request, [_settings(caller, task) for task in tasks], lambda found: found)
+        return paged(request, [settings_of(caller, task) for task in tasks], lambda found: found)
 
     @api.patch("/settings/{number}")
     async def patch_settings(number: int, request: Request) -> VndJson:
@@ -59,7 +59,7 @@ def quality_routes(sandbox: Sandbox) -> APIRouter:
         if wrong:
             raise Problem(400, {name: ["must be in the range [0; 1]"] for name in wrong})
         with store.transaction():
-            changed = {**_settings(caller, task), **given, "updated_date": now()}
+            changed = {**settings_of(caller, task), **given, "updated_date": now()}
             store.put("quality_settings", changed)
             caller.changes.touch_task(task)
         return VndJson(changed)
@@ -67,11 +67,20 @@ def quality_routes(sandbox: Sandbox) -> APIRouter:
     return api
 
 
-def _settings(caller: Caller, task: Document) -> Document:
+def settings_of(caller: Caller, task: Document) -> Document:
     """A task's settings, under the id of the task."""
     dates = {"created_date": task["created_date"], "updated_date": task["created_date"]}
     kept = caller.store.get("quality_settings", task["id"])
     return kept or {"id": task["id"], "task_id": task["id"], "project_id": None, **DEFAULTS, **dates}
+
+
+def settings_in_force(caller: Caller, task: Document) -> Document:
+    """The settings that reports go by: those of the project, unless the task's say that it does not inherit them.
+
+    The sandbox's projects have CVAT's defaults.
+    """
+    own = settings_of(caller, task)
+    return {**own, **DEFAULTS} if own["inherit"] else own
 
 
 def _is_share(value: Any) -> bool:

@@ -10,6 +10,7 @@ from deploy.local.sandbox.validation import chosen_frames
 
 STATES = ("new", "in progress", "rejected", "completed")
 STAGES = ("annotation", "validation", "acceptance")
+MOST_REPLICAS = 10
 
 
 def work_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list of small routes
@@ -32,6 +33,8 @@ def work_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list 
         caller = sandbox.caller(request)
         body = await body_of(request)
         required(body, "name")
+        if body.get("consensus_replicas") and not 2 <= int(body["consensus_replicas"]) <= MOST_REPLICAS:
+            raise Problem(400, {"consensus_replicas": [f"Must be 0 or greater than 1, not more than {MOST_REPLICAS}"]})
         if body.get("project_id"):
             caller.allow(caller.rights.has_project(caller.need("project", body["project_id"])))
         with store.transaction():

@@ -1,0 +1,166 @@
+"""``reefline backup``, ``reefline restore`` and ``reefline upgrade``."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from deploy.backup.restore import restore_backup
+from deploy.backup.shelf import Shelf
+from deploy.backup.take import take_backup
+from deploy.backup.upgrade import upgrade as move_up
+from deploy.backup.verify import PARTS, verify_backup
+from orchestration.cli.context import UsageProblem, state
+from resources.object_store import StoreError, open_store
+from resources.settings import Settings, load_settings
+
+app = typer.Typer(help="Backup of the whole installation; without a command, one is made.")
+
+Home = Annotated[
+    Path | None, typer.Option(help="Folder of an installation made by 'reefline up'; its settings are read from it.")
+]
+Place = Annotated[
+    str,
+    typer.Option("--at", help="Where backups are: file:///folder or s3://bucket/prefix. Default: REEFLINE_BACKUP_URL."),
+]
+Name = Annotated[str | None, typer.Argument(help="Which set; default: the newest.")]
+
+
+@app.callback(invoke_without_command=True)
+def backup(
+    context: typer.Context,
+    at: Place = "",
+    home: Home = None,
+    cvat: Annotated[bool, typer.Option("--cvat", help="With CVAT's own backup of every review task.")] = False,
+) -> None:
+    """Make a backup: databases, store, ClickHouse, surveys, settings. Pictures that are kept are not copied again."""
+    if context.invoked_subcommand is not None:
+        return
+    settings = _settings(context, home)
+    shelf, console = _shelf(settings, at), Console(highlight=False)
+    made = take_backup(settings, shelf, lambda line: console.print(escape(line)), with_cvat=cvat)
+    console.print(f"{made.name}: {shelf.copied} new files copied to {shelf.store.url}", soft_wrap=True)
+    left_out = made.part("settings").facts["left_out"]
+    if left_out:
+        console.print(f"left out, for want of REEFLINE_BACKUP_PASSPHRASE: {', '.join(left_out)}", style="yellow")
+    for problem in made.problems:
+        console.print(escape(problem), style="bold red")
+    if made.problems:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_command(context: typer.Context, at: Place = "", home: Home = None) -> None:
+    """The sets that are kept, oldest first."""
+    shelf, console = _shelf(_settings(context, home), at), Console(highlight=False)
+    for name in shelf.names():
+        made = shelf.read(name)
+        files = [item for part in made.parts.values() for item in part.items]
+        console.print(f"{name}  {len(files):>8} files  {sum(i.size for i in files) / 1e6:>10.1f} MB  {made.versions}")
+
+
+@app.command("verify")
+def verify_command(
+    context: typer.Context,
+    name: Name = None,
+    at: Place = "",
+    home: Home = None,
+    part: Annotated[list[str] | None, typer.Option(help=f"Only this part, several times for more: {PARTS}.")] = None,
+) -> None:
+    """Read a whole set, put its databases back in a scratch place and compare. Exit code 1 when it is damaged."""
+    shelf, console = _shelf(_settings(context, home), at), Console(highlight=False)
+    kept, problems = verify_backup(shelf, name, part or PARTS)
+    for problem in problems:
+        console.print(escape(problem), style="bold red", soft_wrap=True)
+    files = sum(len(part.items) for part in kept.parts.values())
+    console.print(f"{kept.name}: {files} files, {'damaged' if problems else 'all as they were kept'}")
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command("prune")
+def prune_command(
+    context: typer.Context,
+    keep: Annotated[int, typer.Option(min=1, help="So many of the newest sets stay.")],
+    at: Place = "",
+    home: Home = None,
+) -> None:
+    """Remove old sets, and bytes that no set needs any more."""
+    shelf = _shelf(_settings(context, home), at)
+    sets, files = shelf.prune(keep)
+    Console(highlight=False).print(f"{sets} sets and {files} files removed")
+
+
+@app.command("extract")
+def extract_command(
+    context: typer.Context,
+    part: Annotated[str, typer.Argument(help=f"Which part: {', '.join(PARTS)}.")],
+    to: Annotated[Path, typer.Argument(help="A new folder for its files.")],
+    name: Annotated[str | None, typer.Option("--set", help="Which set; default: the newest.")] = None,
+    at: Place = "",
+    home: Home = None,
+) -> None:
+    """Take the files of one part out of a set, such as CVAT's task backups to import there."""
+    shelf = _shelf(_settings(context, home), at)
+    items = shelf.read(name).part(part).items
+    if to.exists():
+        raise UsageProblem(f"{to} exists: give a new folder")
+    if not items:
+        raise UsageProblem(f"this set has no files in part {part!r}: its parts are {', '.join(PARTS)}")
+    for item in items:
+        target = to / item.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with shelf.file(item) as copy:
+            shutil.copyfile(copy, target)
+    Console(highlight=False).print(f"{len(items)} files in {to}", soft_wrap=True)
+
+
+def restore(context: typer.Context, name: Name = None, at: Place = "", home: Home = None) -> None:
+    """Put a backup back into an empty installation that stands still."""
+    settings = _settings(context, home, must_exist=False)
+    console = Console(highlight=False)
+    done = restore_backup(settings, _shelf(settings, at), name, lambda line: console.print(escape(line)))
+    console.print(f"{done.name} is back.")
+    for line in done.by_hand:
+        console.print(escape(line), style="yellow", soft_wrap=True)
+
+
+def upgrade(
+    context: typer.Context,
+    at: Place = "",
+    home: Home = None,
+    no_backup: Annotated[bool, typer.Option("--no-backup", help="You have another backup.")] = False,
+) -> None:
+    """Bring all databases to this version, after a backup. There is no way back but that backup."""
+    settings, console = _settings(context, home), Console(highlight=False)
+    shelf = None if no_backup else _shelf(settings, at)
+    record = move_up(settings, shelf, lambda line: console.print(escape(line)))
+    console.print(f"The installation is that of reefline {record.version}.")
+
+
+def _settings(context: typer.Context, home: Path | None, *, must_exist: bool = True) -> Settings:
+    if home is None:
+        return state(context).settings
+    env = home / "reefline.env"
+    if env.is_file():
+        return load_settings(env)
+    if must_exist:
+        raise UsageProblem(f"{home} holds no reefline.env: give the folder of an installation made by 'reefline up'")
+    return load_settings().model_copy(update={"home": home})
+
+
+def _shelf(settings: Settings, at: str) -> Shelf:
+    url = at or settings.backup_url
+    if not url:
+        raise UsageProblem("say where backups are: --at file:///folder or s3://bucket/prefix, or REEFLINE_BACKUP_URL")
+    if "://" not in url:
+        url = Path(url).resolve().as_uri()
+    try:
+        return Shelf(open_store(url))
+    except StoreError as error:
+        raise UsageProblem(str(error)) from error

@@ -1,0 +1,162 @@
+"""Taking a backup of an installation, also while it works."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from deploy.backup.clickhouse import dump_clickhouse
+from deploy.backup.databases import dump_postgres, dump_sqlite
+from deploy.backup.secret_settings import pack_settings
+from deploy.backup.shelf import BackupError, BackupSet, Item, Part, Shelf, Tell
+from orchestration.instance import dagster_home
+from resources.bundle import make_cvat
+from resources.cvat.backups import save_backup
+from resources.inbox import Inbox
+from resources.inbox.tables import metadata as inbox_tables
+from resources.object_store import open_store
+from resources.settings import Settings
+
+BY_CONTENT = re.compile(r"(?:images/.+|models/weights)/([0-9a-f]{64})(?:\.[a-z0-9]+)?$")
+"""Objects that are named by the hash of their bytes, and never change."""
+PASSING = ("probes/",)
+SURVEY_FILES = (".yaml", ".yml", ".md")
+
+
+def take_backup(settings: Settings, shelf: Shelf, tell: Tell = lambda _: None, *, with_cvat: bool = False) -> BackupSet:
+    """Keep everything that belongs to an installation; what is kept already is not copied again.
+
+    Args:
+        settings: of the installation.
+        shelf: where it is kept.
+        tell: told of each part.
+        with_cvat: also CVAT's own backups of all review tasks that have changed since the last set.
+
+    Raises:
+        BackupError: a part cannot be read. Nothing counts until the set is written, as the last act.
+    """
+    now = datetime.now(UTC)
+    versions = {name: version(name) for name in ("reefline", "dagster")}
+    made = BackupSet(now.strftime("%Y%m%dT%H%M%SZ"), now.isoformat(timespec="seconds"), versions)
+    parts: dict[str, Callable[[Path], Part]] = {
+        "dagster": lambda scratch: _dagster(settings, shelf, scratch),
+        "inbox": lambda scratch: _inbox(settings, shelf, scratch),
+        "store": lambda _: _store(settings, shelf, made.problems),
+        "clickhouse": lambda scratch: _clickhouse(settings, shelf, scratch),
+        "sandbox": lambda scratch: _sandbox(settings, shelf, scratch),
+        "cvat": lambda scratch: _cvat(settings, shelf, scratch) if with_cvat else Part(),
+        "surveys": lambda _: _surveys(settings, shelf),
+        "settings": lambda _: Part(facts=pack_settings(settings)),
+    }
+    for name, take in parts.items():
+        with tempfile.TemporaryDirectory(prefix="reefline-backup-") as scratch:
+            try:
+                made.parts[name] = take(Path(scratch))
+            except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+                raise BackupError(f"{name} cannot be read: {str(error).strip().splitlines()[0]}") from error
+        size = sum(item.size for item in made.parts[name].items)
+        tell(f"{name:<11} {len(made.parts[name].items):>8} files  {size / 1e6:>10.1f} MB")
+    shelf.write(made)
+    return made
+
+
+def dagster_files(home: Path) -> dict[str, Path]:
+    """Dagster's SQLite files below its home, by their place in it."""
+    found = [path for folder in ("history", "schedules") for path in (home / folder).rglob("*.db")]
+    return {path.relative_to(home).as_posix(): path for path in found}
+
+
+def inbox_file(settings: Settings) -> Path | None:
+    """The inbox's SQLite file, ``None`` when it is on Postgres."""
+    url = sa.engine.make_url(settings.inbox)
+    return Path(str(url.database)) if url.drivername.startswith("sqlite") else None
+
+
+def _dagster(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
+    if settings.dagster:
+        shared = list(inbox_tables.tables) if settings.inbox == settings.dagster else []
+        return dump_postgres(shelf, settings.dagster, scratch, without=shared)
+    return dump_sqlite(shelf, dagster_files(dagster_home(settings)), scratch)
+
+
+def _inbox(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
+    file = inbox_file(settings)
+    if file is not None:
+        return dump_sqlite(shelf, {"inbox.db": file} if file.exists() else {}, scratch)
+    there = sa.create_engine(settings.inbox)
+    try:
+        others = set(sa.inspect(there).get_table_names()) - set(inbox_tables.tables)
+    finally:
+        there.dispose()
+    return dump_postgres(shelf, settings.inbox, scratch, without=others)
+
+
+def _store(settings: Settings, shelf: Shelf, problems: list[str]) -> Part:
+    store, part = open_store(settings.store), Part()
+    sizes: dict[str, int] = shelf.sizes()
+    for key in store.keys(""):
+        if key.startswith(PASSING):
+            continue
+        named = BY_CONTENT.match(key)
+        if named and named[1] in sizes and shelf.has(named[1]):
+            part.items.append(Item(key, named[1], sizes[named[1]]))  # kept already: not even read
+            continue
+        item = shelf.keep_bytes(key, store.get(key))
+        if named and item.sha256 != named[1]:
+            problems.append(
+                f"{store.uri(key)} is not what its name says: damaged on disk, restore it from a set before"
+            )
+        part.items.append(item)
+    return part
+
+
+def _clickhouse(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
+    folder = settings.clickhouse.removeprefix("chdb://")
+    if settings.clickhouse.startswith("chdb:") and not Path(folder).exists():
+        return Part(facts={"tables": []})  # nothing has been analysed yet
+    return dump_clickhouse(shelf, settings.clickhouse, scratch)
+
+
+def _sandbox(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
+    """The CVAT sandbox's data, where an installation has one. CVAT's own backup is an operator's matter."""
+    folder = settings.home / "sandbox"
+    database = folder / "sandbox.db"
+    if not database.is_file():
+        return Part()
+    part = dump_sqlite(shelf, {"sandbox.db": database}, scratch)
+    pictures = [path for path in (folder / "data").rglob("*") if path.is_file()]
+    part.items += [shelf.keep_file(path.relative_to(folder).as_posix(), path) for path in sorted(pictures)]
+    return part
+
+
+def _cvat(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
+    """CVAT's own backup of each review task; one that has not changed since the newest set is not asked for again."""
+    cvat, part = make_cvat(settings), Part(facts={"updated": {}})
+    names = shelf.names()
+    before = shelf.read(names[-1]).part("cvat") if names else Part()
+    kept = {item.path: item for item in before.items}
+    for review in Inbox(settings.inbox).reviews():
+        if review.task_id is None:
+            continue
+        path = f"{review.batch}.{review.gate}.zip"
+        updated = str(cvat.session.request("GET", f"/api/tasks/{review.task_id}")["updated_date"])
+        part.facts["updated"][path] = updated
+        if path in kept and before.facts["updated"].get(path) == updated:
+            part.items.append(kept[path])
+            continue
+        save_backup(cvat.session, review.task_id, scratch / "task.zip")
+        part.items.append(shelf.keep_file(path, scratch / "task.zip"))
+    return part
+
+
+def _surveys(settings: Settings, shelf: Shelf) -> Part:
+    folder = settings.surveys_dir
+    files = [path for path in sorted(folder.glob("*")) if path.suffix in SURVEY_FILES and path.is_file()]
+    return Part([shelf.keep_file(path.name, path) for path in files])

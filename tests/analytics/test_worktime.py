@@ -1,0 +1,176 @@
+"""Working time in SQL: CVAT's to the millisecond, ours, and the difference, against a plain reading of both."""
+
+import json
+from collections import defaultdict
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analytics.worktime import PARAMETERS, UnknownDimensionError, both_sql, by_sql, cvat_sql
+from tests.analytics import worktime_reference as reference
+from tests.analytics.chdb_worker import Worker
+
+BASE = 1_790_000_000_000
+SOURCE = """
+SELECT tupleElement(e, 1) AS person, tupleElement(e, 2) AS seq, toUInt64(tupleElement(e, 2)) AS tie,
+    tupleElement(e, 3) AS counted, tupleElement(e, 4) AS t, tupleElement(e, 5) AS scope, tupleElement(e, 6) AS lasted,
+    tupleElement(e, 7) AS merged, CAST(NULL, 'Nullable(UInt64)') AS project, CAST(NULL, 'Nullable(UInt64)') AS task,
+    nullIf(tupleElement(e, 8), 0) AS job, CAST(NULL, 'Nullable(Int64)') AS past_cvat,
+    CAST(NULL, 'Nullable(Int64)') AS past_cut, CAST(NULL, 'Nullable(Int64)') AS past_all
+FROM (SELECT arrayJoin(
+    CAST({events}, 'Array(Tuple(UInt64, Int64, UInt8, Int64, String, Int64, Int64, UInt64))')) AS e)
+"""
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory):
+    with Worker(tmp_path_factory.mktemp("worktime") / "ch") as made:
+        yield made
+
+
+def ask(clickhouse, sql, parameters):
+    with clickhouse.session() as session:
+        return session.query(sql, parameters).to_pylist()
+
+
+def source(series):
+    """Series of dicts (t, scope, lasted, merged, job, counted) by person, as a relation."""
+    rows = [
+        f"({person},{n},{int(e.get('counted', True))},{BASE + e['t']},'{e['scope']}',{e['lasted']},{e['merged']},"
+        f"{e['job'] or 0})"
+        for person, events in series.items()
+        for n, e in enumerate(events)
+    ]
+    return SOURCE.replace("{events}", f"[{','.join(rows)}]")
+
+
+def as_event(raw, counted=True):
+    """An event of the vectors. Only jobs vary in them."""
+    assert raw["task_id"] is None
+    assert raw["project_id"] is None
+    return {"t": raw["t_ms"], "scope": raw["scope"], "lasted": raw["duration"], "merged": 1, "job": raw["job_id"],
+            "counted": counted}  # fmt: skip
+
+
+def test_all_outputs_of_cvats_own_function_agree_to_the_millisecond(shared, worker):
+    cases = json.loads((shared / "vectors" / "working_time.json").read_text(encoding="utf-8"))["cases"]
+    assert len(cases) >= 40
+    series = {
+        number: ([as_event(case["previous_event"], counted=False)] if case["previous_event"] else [])
+        + [as_event(e) for e in case["events"]]
+        for number, case in enumerate(cases)
+    }
+    wanted = {
+        (number, e["job_id"]): (e["working_time_ms"], e["first_event_t_ms"])
+        for number, case in enumerate(cases)
+        for e in case["expected"]
+    }
+    alone = worker.ask(ask, cvat_sql(source(series)), PARAMETERS)
+    assert {(r["person"], r["job"]): (r["working_ms"], r["first_t"] - BASE) for r in alone} == wanted
+    together = defaultdict(int)
+    for row in worker.ask(ask, both_sql(source(series)), PARAMETERS):
+        together[row["person"], row["job"]] += row["cvat_ms"]
+    assert {k: v for k, v in together.items() if v} == {k: v for k, (v, _) in wanted.items() if v}
+
+
+def events_of(draw_scope=("change:frame", "draw:object", "click:element")):
+    """Small series, their times close to each other and to the cap and the session, in order of time."""
+    step = st.one_of(st.integers(0, 400), st.sampled_from([99_999, 100_000, 100_001, 1_799_999, 1_800_000, 1_800_300]))
+    event = st.fixed_dictionaries(
+        {
+            "step": step,
+            "scope": st.sampled_from(draw_scope),
+            "lasted": st.one_of(st.integers(0, 500), st.sampled_from([100_000, 100_200, 250_000])),
+            "merged": st.integers(1, 3),
+            "job": st.sampled_from([None, 1, 2]),
+        }
+    )
+    return st.lists(event, min_size=1, max_size=12).map(in_time)
+
+
+def in_time(steps):
+    t, made = 0, []
+    for tie, event in enumerate(steps):
+        t += event["step"]
+        made.append({**event, "t": t, "tie": tie, "place": event["job"]})
+    return made
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(series=st.lists(events_of(), min_size=1, max_size=6))
+def test_both_algorithms_agree_with_a_plain_reading_and_their_difference_adds_up(worker, series):
+    people = dict(enumerate(series))
+    rows = worker.ask(ask, both_sql(source(people)), PARAMETERS)
+    cvat, ours = defaultdict(int), defaultdict(int)
+    for row in rows:
+        parts = row["cvat_ms"] + row["frames_ms"] + row["inside_ms"] + row["thinking_ms"] + row["moved_ms"]
+        assert parts == row["ours_ms"]
+        cvat[row["person"], row["job"]] += row["cvat_ms"]
+        ours[row["person"], row["job"]] += row["ours_ms"]
+    for person, events in people.items():
+        for place, wanted in reference.cvat(events).items():
+            assert cvat[person, place] == wanted
+        for place, wanted in reference.ours(events).items():
+            assert ours[person, place] == wanted
+    for person in people:  # what is moved comes from somewhere
+        assert sum(row["moved_ms"] for row in rows if row["person"] == person) == 0
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=events_of())
+def test_two_tabs_at_once_count_once(worker, events):
+    twice = sorted([*events, *events], key=lambda e: e["t"])
+    rows = worker.ask(ask, both_sql(source({1: events, 2: twice})), PARAMETERS)
+    total = defaultdict(int)
+    for row in rows:
+        total[row["person"]] += row["ours_ms"]
+    assert total[1] == total[2]
+
+
+def test_a_pause_is_capped_instead_of_dropped_and_ends_the_session_when_long(worker):
+    def clicks(*times):
+        return [{"t": t, "scope": "click:element", "lasted": 0, "merged": 1, "job": 1} for t in times]
+
+    minute = 60_000
+    rows = worker.ask(ask, both_sql(source({1: clicks(0, 5 * minute), 2: clicks(0, 31 * minute)})), PARAMETERS)
+    by_person = {row["person"]: row for row in rows}
+    assert (by_person[1]["cvat_ms"], by_person[1]["thinking_ms"], by_person[1]["sessions"]) == (0, 100_000, 1)
+    assert (by_person[2]["cvat_ms"], by_person[2]["thinking_ms"], by_person[2]["sessions"]) == (0, 0, 2)
+
+
+def test_time_outside_jobs_is_a_row_of_its_own(worker):
+    events = [
+        {"t": 0, "scope": "click:element", "lasted": 0, "merged": 1, "job": None},
+        {"t": 20_000, "scope": "click:element", "lasted": 0, "merged": 1, "job": None},
+    ]
+    [row] = worker.ask(ask, both_sql(source({1: events})), PARAMETERS)
+    assert (row["job"], row["ours_ms"]) == (None, 20_000)
+
+
+def test_the_worked_example_of_the_documentation_is_right(worker, request):
+    text = (request.config.rootpath / "docs" / "analytics.md").read_text(encoding="utf-8")
+    events, wanted = [], defaultdict(lambda: [0, 0])
+    for line in text.splitlines():
+        if not line.startswith("| 09:"):
+            continue
+        clock, scope, lasts, job, *added = (cell.strip() for cell in line.strip("|").split("|"))
+        h, m, s = map(int, clock.split(":"))
+        at = 1000 * (3600 * h + 60 * m + s)
+        events.append({"t": at, "scope": scope, "lasted": 1000 * int(lasts), "merged": 1, "job": job_of(job)})
+        for column, cell in enumerate(added):
+            for part in cell.split(" + "):
+                seconds, place = part.split(" s in ")
+                wanted[job_of(place)][column] += 1000 * int(seconds)
+    assert len(events) == 8
+    rows = worker.ask(ask, both_sql(source({1: events})), PARAMETERS)
+    assert {row["job"]: [row["cvat_ms"], row["ours_ms"]] for row in rows} == dict(wanted)
+
+
+def job_of(text):
+    return None if text == "-" else int(text)
+
+
+def test_an_unknown_dimension_says_which_there_are():
+    with pytest.raises(UnknownDimensionError, match="use user, day"):
+        by_sql(["usr"])

@@ -1,0 +1,187 @@
+"""Backup, wipe, restore, and work goes on: a real batch, on SQLite and on Postgres."""
+
+import json
+import stat
+import sys
+import time
+import zipfile
+
+import pytest
+
+from bench.postgres import NoPostgresError, Postgres
+from bench.restore_world import RestoreWorld, unlike
+from deploy.backup.restore import restore_backup
+from deploy.backup.secret_settings import pack_settings, unpack_settings
+from deploy.backup.shelf import BackupError, Shelf, blob_key
+from deploy.backup.take import take_backup
+from deploy.backup.upgrade import KEY, recorded, refuse_older, upgrade
+from deploy.backup.verify import verify_backup
+from orchestration.cli.main import main
+from resources.object_store import LocalStore
+from resources.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def no_home(monkeypatch):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    made = RestoreWorld(tmp_path_factory.mktemp("sqlite"))
+    made.begin()
+    return made
+
+
+def goes_and_comes_back(world):
+    settings, shelf = world.settings(), world.shelf
+    runs = world.runs()
+    first = take_backup(settings, shelf)
+    assert first.problems == []
+    copied, shelf.copied = shelf.copied, 0
+    second = take_backup(settings, shelf)
+    pictures = [item for item in second.part("store").items if item.path.startswith("images/")]
+    assert pictures
+    assert shelf.copied < copied / 2, "what is kept already was copied again"
+    assert verify_backup(shelf, second.name)[1] == []
+
+    world.wipe()
+    restored = restore_backup(world.given(), shelf, second.name)
+    assert [line for line in restored.by_hand if line.startswith("set ")] == []
+    again = take_backup(world.given(), shelf)
+    assert unlike(second.parts, again.parts) == []
+    assert world.runs() == runs
+    assert world.go_on() == {"tasks": 2, "different": 2, "rectified": 1}
+
+
+def test_backup_wipe_restore_and_the_next_stage_goes_on(world):
+    goes_and_comes_back(world)
+
+
+@pytest.mark.slow
+def test_the_same_on_postgres(tmp_path):
+    try:
+        with Postgres() as server:
+            made = RestoreWorld(tmp_path, server.new_database())
+            made.begin()
+            goes_and_comes_back(made)
+            with pytest.raises(BackupError, match=r"not empty: the store .*the inbox.*Dagster"):
+                restore_backup(made.given(), made.shelf)
+    except NoPostgresError as error:
+        pytest.skip(str(error))
+
+
+def test_a_backup_goes_only_into_an_empty_installation_that_stands_still(world):
+    with pytest.raises(BackupError, match=r"not empty: the store .*the inbox.*Dagster.*only into an empty"):
+        restore_backup(world.given(), world.shelf)
+    with world.cvat(), pytest.raises(BackupError, match="stop it first"):
+        restore_backup(world.given(), world.shelf)
+
+
+def test_cvats_own_backups_are_kept_and_asked_for_only_when_a_task_has_changed(world, tmp_path):
+    shelf = Shelf(LocalStore(tmp_path / "other"))
+    with world.cvat() as made:
+        first = take_backup(made.settings, shelf, with_cvat=True).part("cvat")
+        time.sleep(1)  # a set is named by its second
+        calls = made.settings.home / "sandbox" / "exports"
+        for path in calls.iterdir():
+            path.unlink()
+        again = take_backup(made.settings, shelf, with_cvat=True).part("cvat")
+        assert list(calls.iterdir()) == []
+    assert again.items == first.items
+    assert [item.path for item in first.items] == ["reef.0001.corners.zip", "reef.0001.lattice.zip"]
+    with shelf.file(first.items[0]) as path, zipfile.ZipFile(path) as file:
+        names = set(file.namelist())
+        task, annotations = json.loads(file.read("task.json")), json.loads(file.read("annotations.json"))
+    assert {"task.json", "annotations.json", "data/manifest.jsonl"} < names
+    assert len([n for n in names if n.endswith(".jpg")]) == 1
+    assert (task["name"], task["version"], task["jobs"][0]["type"]) == ("reef.0001.corners", "1.0", "annotation")
+    assert [shape["label"] for shape in annotations[0]["shapes"]] == ["quadrat_corner"]
+    assert len(annotations[0]["shapes"][0]["elements"]) == 4
+
+
+def test_one_flipped_byte_is_found_and_named(world):
+    kept = world.shelf.read()
+    picture = next(item for item in kept.part("store").items if item.path.startswith("images/"))
+    database = kept.part("dagster").items[0]
+    for item, name in ((picture, f"store/{picture.path}"), (database, f"dagster/{database.path}")):
+        path = world.shelf.store.path(blob_key(item.sha256))
+        data = path.read_bytes()
+        middle = len(data) // 2
+        path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+        _, problems = verify_backup(world.shelf, parts=["store", "dagster"])
+        path.write_bytes(data)
+        assert len([p for p in problems if p.startswith(name)]) == 1, problems
+        assert all("damaged" in p for p in problems)
+    assert verify_backup(world.shelf, parts=["store", "dagster"])[1] == []
+
+
+def test_a_picture_that_is_damaged_on_disk_does_not_pass_for_whole(world, tmp_path):
+    settings = world.settings()
+    [picture] = [p for p in (world.home / "store" / "images" / "raw").rglob("*.jpg")]
+    data = picture.read_bytes()
+    picture.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    try:
+        found = take_backup(settings, Shelf(LocalStore(tmp_path / "other")))
+        assert [p for p in found.problems if picture.name in p]
+    finally:
+        picture.write_bytes(data)
+
+
+def test_old_sets_are_pruned_and_the_newest_stays_whole(world):
+    world.shelf.prune(1)
+    assert len(world.shelf.names()) == 1
+    assert verify_backup(world.shelf, parts=["store", "inbox", "surveys"])[1] == []
+
+
+def test_an_upgrade_makes_a_backup_first_and_older_software_is_refused(world):
+    settings, store = world.settings(), LocalStore(world.home / "store")
+    record = upgrade(settings, world.shelf)
+    assert recorded(store) == record
+    assert record.backup in world.shelf.names()
+    refuse_older(store)
+    with pytest.raises(BackupError, match=rf"moved to reefline .*restore {record.backup}"):
+        refuse_older(store, "0.0.9")
+    store.delete(KEY)
+
+
+def test_secrets_come_back_only_with_the_passphrase():
+    given = {"webhook_secret": "hush", "notify_url": "https://hooks.example.org/T0/B0/x", "threads": 2}
+    settings = Settings(_env_file=None, **given, backup_passphrase="right")
+    packed = pack_settings(settings)
+    assert "hush" not in str(packed)
+    assert "hooks" not in str(packed)
+    assert "right" not in str(packed)
+    found, by_hand = unpack_settings(packed, "right")
+    assert found["REEFLINE_WEBHOOK_SECRET"] == "hush"
+    assert by_hand == []
+    with pytest.raises(BackupError, match="is not the one"):
+        unpack_settings(packed, "wrong")
+    bare = pack_settings(Settings(_env_file=None, **given))
+    assert bare["left_out"] == ["REEFLINE_NOTIFY_URL", "REEFLINE_WEBHOOK_SECRET"]
+    assert "hush" not in str(bare)
+    assert bare["plain"] == {"REEFLINE_THREADS": "2"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["backup"], "say where backups are"),
+        (["backup", "verify", "--at", "nothing"], "holds no backup"),
+        (["restore", "--at", "ftp://somewhere"], "use file:///folder or s3://"),
+    ],
+)
+def test_the_command_line_says_what_is_missing(tmp_path, monkeypatch, capsys, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["reefline", *arguments])
+    with pytest.raises(SystemExit) as done:
+        main()
+    said = capsys.readouterr().err
+    assert done.value.code == 2
+    assert text in " ".join(said.split())
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_settings_that_come_back_are_for_their_owner_alone(world):
+    for path in world.home.glob("*.env"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
