@@ -31,7 +31,7 @@ from resources.surveys import SurveyCatalog
 from resources.tables import BatchTables
 
 STAGE = "datasets/release"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 ALL_BATCHES = dg.AllPartitionMapping()
 REFUSALS = (MissingObjectError, SurveyError, UnfitError, ReleaseDefectError, SplitError, ReleaseError)
 

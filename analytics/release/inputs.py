@@ -19,7 +19,7 @@ from labels.schema import Kind, Shape, label_defects, shapes_to_table
 from labels.survey_model import Person
 from labels.taxonomy import Taxonomy
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 """Changes when equal inputs give other bytes; parts of an interrupted release are reused only when it is the same."""
 
 DEFAULT_FORMATS = ("coco", "yolo", "cvat")

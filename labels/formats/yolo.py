@@ -117,8 +117,11 @@ def yolo_pose(pictures: Sequence[Picture], shapes: Iterable[Shape], nodes: Seque
 
 
 def data_yaml(names: Sequence[str], splits: Sequence[str], nodes: Sequence[str] | None = None) -> bytes:
-    """``data.yaml`` of a data set whose pictures lie in ``images/<split>``; ``nodes`` for pose."""
-    lines = ["path: ."] + [f"{split}: images/{split}" for split in splits]
+    """``data.yaml`` of a data set whose pictures lie in ``images/<split>`` beside it; ``nodes`` for pose.
+
+    It states no ``path``: ultralytics would take ``.`` for the folder that it was started in.
+    """
+    lines = [f"{split}: images/{split}" for split in splits]
     if nodes is not None:
         lines += [f"kpt_shape: [{len(nodes)}, 3]"]
     lines += ["names:"] + [f"  {i}: {_quoted(name)}" for i, name in enumerate(names)]
