@@ -177,7 +177,7 @@ class GatePolicy(Part):
         "under min_score; 'never' = none.",
     )
     min_score: float = Field(
-        0.8, ge=0, le=1, description="With 'when_doubtful': pictures whose proposal scores lower go to CVAT (0 to 1)."
+        0.9, ge=0, le=1, description="With 'when_doubtful': pictures whose proposal scores lower go to CVAT (0 to 1)."
     )
 
 

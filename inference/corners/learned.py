@@ -26,6 +26,7 @@ _REACH_SHARE = 0.010
 # A border that leads a corner farther than this from its peak (share of the frame's side) follows something else.
 _STRAY_SHARE = 0.035
 _LEAST_PROBABILITY = 0.02
+_SURE, _INSET_SHARE = 0.7, 0.01
 _SECOND_SHARE = 0.5
 _FEATURE_FLOOR = 1e-3
 
@@ -110,6 +111,8 @@ def _combined(views: Views, plain: CornerFinding, maps: NDArray[np.float32]) -> 
     if not candidates:
         return CornerFinding(None, 0.0, [_nothing(cut)], method="heatmap")
     best = max(candidates, key=lambda c: c.evidence)
+    if best is not candidates[-1] and _surer(plain, best, views):
+        best = candidates[-1]
     features = _features(best, plain, views)
     probability = calibration("corners-learned").probability(features)
     if probability < _LEAST_PROBABILITY and best.heat.min() < 0.3:
@@ -119,9 +122,23 @@ def _combined(views: Views, plain: CornerFinding, maps: NDArray[np.float32]) -> 
     defects = check_corners(points, *views.size) + best.borders.defects
     if len(found) > 1 and found[1].score >= _SECOND_SHARE * found[0].score:
         defects.append("two frames in the picture: these are the corners of the clearer one")
-    if cut:
+    # A frame whose four borders are clearly seen inside the picture is not cut off, whatever the map says.
+    inset = float(np.minimum(points, np.array(views.size) - 1 - points).min()) / min(views.size)
+    whole = probability > _SURE and inset > _INSET_SHARE
+    if cut and not whole:
         defects.append(f"the picture's {' and '.join(cut)} border cuts the frame off: its corners there are guesses")
     return CornerFinding(points, round(probability, 4), defects, best.method, evidence=features)
+
+
+def _surer(plain: CornerFinding, seen: _Candidate, views: Views) -> bool:
+    """Whether geometry is surer of its frame than network and borders of theirs.
+
+    On photos unlike all that the network was trained on its maps are weak and lie a few pixels off, while long straight
+    borders are what they always were.
+    """
+    if plain.points is None:
+        return False
+    return _calibrated_plain(plain).score > calibration("corners-learned").probability(_features(seen, plain, views))
 
 
 def _nothing(cut: list[str]) -> str:
