@@ -61,7 +61,7 @@ def _analytics(upstream: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
         "CLICKHOUSE_HOST": "clickhouse",
         "CLICKHOUSE_PORT": "8123",
         "CLICKHOUSE_DB": "cvat",
-        "CLICKHOUSE_USER": "cvat",
+        "CLICKHOUSE_USER": "reefline_cvat",
         "CLICKHOUSE_PASSWORD": "${DEPLOY_CLICKHOUSE_CVAT_PASSWORD:?run 'reefline deploy init'}",
     }
     services: dict[str, Any] = {}

@@ -120,9 +120,9 @@ def _values(wish: Wish, choices: Choices, known: Mapping[str, str]) -> dict[str,
     values |= _cvat_values(choices, values)
     if "analytics" in choices.profiles:
         password = passwords["DEPLOY_CLICKHOUSE_REEFLINE_PASSWORD"]
-        values["REEFLINE_CLICKHOUSE_URL"] = f"http://reefline:{password}@clickhouse:8123/reefline"
-    for user in ("ADMIN", "REEFLINE", "CVAT", "GRAFANA"):
-        values[f"DEPLOY_CLICKHOUSE_{user}_SHA256"] = envfile.sha256(passwords[f"DEPLOY_CLICKHOUSE_{user}_PASSWORD"])
+        values["REEFLINE_CLICKHOUSE_URL"] = f"http://reefline_writer:{password}@clickhouse:8123/reefline"
+    admin = passwords["DEPLOY_CLICKHOUSE_ADMIN_PASSWORD"]
+    values["DEPLOY_CLICKHOUSE_ADMIN_SHA256"] = envfile.sha256(admin)
     values["DEPLOY_IMAGE"] = IMAGE + ("-cuda" if "gpu" in choices.profiles else "")
     values |= {"DEPLOY_SURVEYS_DIR": choices.surveys, "DEPLOY_PHOTOS_DIR": choices.photos}
     if DOCKER_SOCKET.exists():

@@ -115,6 +115,8 @@ def checkout(tmp_path):
     shutil.copytree(COMPOSE, tmp_path / "deploy/compose", ignore=ignore)
     for name in ("dashboards", "provisioning"):
         (tmp_path / "deploy/grafana" / name).mkdir(parents=True)
+    (tmp_path / "analytics/access").mkdir(parents=True)
+    (tmp_path / "analytics/access/users.sql").touch()
     return tmp_path / "deploy/compose"
 
 

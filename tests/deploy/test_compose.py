@@ -19,6 +19,7 @@ from resources.settings import PREFIX, Settings, SettingsError
 from sensors.receiver.app import BODY_LIMIT, LEGACY_PATHS, WEBHOOK_PATH
 from tests.deploy.compose import COMPOSE, installed, model_of
 
+ROOT = COMPOSE.parents[1]
 FILLED = {name: "x" for asked in envfile.OVERLAY_VARIABLES.values() for name in asked} | {
     "DEPLOY_PG_HOST": "db.example.org",
     "CVAT_HOST": "cvat.example.org",
@@ -246,7 +247,6 @@ def test_grafana_finds_its_data_source_and_dashboards():
     provider = yaml.safe_load((ours / "dashboards/reefline.yaml").read_text(encoding="utf-8"))["providers"][0]
     mounted = [volume.split(":")[1] for volume in services["grafana"]["volumes"]]
     assert provider["options"]["path"] in mounted
-    assert services["grafana"]["environment"]["REEFLINE_GRAFANA_CLICKHOUSE_USER"] == "grafana"
 
 
 def test_no_file_of_the_deployment_holds_a_secret():
@@ -277,13 +277,25 @@ def test_the_instance_file_is_one_that_dagster_takes(tmp_path, monkeypatch):
         assert type(instance.run_launcher).__name__ == "DockerRunLauncher"
 
 
-def test_clickhouse_users_have_no_password_in_the_file_and_readers_cannot_write():
+def test_clickhouse_has_an_administrator_without_a_password_in_a_file_and_users_with_what_they_need(tmp_path):
     from xml.etree import ElementTree
 
     users = ElementTree.parse(Path(COMPOSE / "clickhouse/users.xml")).find("users")
     assert users.find("default").get("remove") == "remove"
-    for name in ("admin", "reefline", "cvat", "grafana"):
-        assert users.find(f"{name}/password_sha256_hex").get("from_env").endswith("_SHA256")
-    grants = [query.text for query in users.findall("grafana/grants/query")]
-    assert all(grant.startswith("GRANT SELECT ON") for grant in grants)
+    assert [user.tag for user in users] == ["default", "admin"]
+    assert users.find("admin/password_sha256_hex").get("from_env") == "CLICKHOUSE_ADMIN_SHA256"
     assert ElementTree.parse(Path(COMPOSE / "clickhouse/server.xml")).find("query_log/ttl") is not None
+    made = (ROOT / "analytics/access/users.sql").read_text(encoding="utf-8")
+    services = model_of(installed(tmp_path, ("core", "cvat", "analytics")))["services"]
+    given = [word for word in services["clickhouse-setup"]["entrypoint"] if word.startswith("--param_")]
+    asked = set(re.findall(r"\{(\w+):String\}", made))
+    assert {word.partition("=")[0].removeprefix("--param_") for word in given} == asked
+    named = {
+        services["grafana"]["environment"]["REEFLINE_GRAFANA_CLICKHOUSE_USER"],
+        services["cvat_server"]["environment"]["CLICKHOUSE_USER"],
+        re.match(r"http://(\w+):", services["code"]["environment"]["REEFLINE_CLICKHOUSE_URL"])[1],
+        yaml.safe_load((COMPOSE / "vector/vector.yaml").read_text(encoding="utf-8"))["sinks"]["clickhouse"]["auth"][
+            "user"
+        ],
+    }
+    assert named == set(re.findall(r"CREATE USER IF NOT EXISTS (\w+)", made))

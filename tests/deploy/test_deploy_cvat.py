@@ -65,7 +65,7 @@ def test_with_analytics_cvats_events_go_to_our_vector_under_a_user_of_their_own(
         assert services[name]["environment"]["DJANGO_LOG_SERVER_HOST"] == "vector"
         assert "analytics" in services[name]["networks"]
     server = services["cvat_server"]["environment"]
-    assert (server["CLICKHOUSE_USER"], server["CLICKHOUSE_HOST"]) == ("cvat", "clickhouse")
+    assert (server["CLICKHOUSE_USER"], server["CLICKHOUSE_HOST"]) == ("reefline_cvat", "clickhouse")
     assert server["CLICKHOUSE_PASSWORD"] == envfile.read(folder / ".env")["DEPLOY_CLICKHOUSE_CVAT_PASSWORD"]
     assert not set(cvat_files.ANALYTICS) & set(services)
 

@@ -77,7 +77,7 @@ def test_reefline_itself_reads_what_was_written(tmp_path, monkeypatch):
     folder = installed(tmp_path, ("core", "analytics"))
     settings = load_settings(folder / ".env", {})
     assert settings.cvat_url == "https://cvat.example.org"
-    assert settings.clickhouse_url.startswith("http://reefline:")
+    assert settings.clickhouse_url.startswith("http://reefline_writer:")
     assert settings.webhook_secret.get_secret_value()
 
 

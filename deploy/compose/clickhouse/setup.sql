@@ -1,7 +1,7 @@
--- Databases, CVAT's event table and how long its rows are kept. Run at every start by the service clickhouse-setup;
--- the tables of the database `reefline` are made by reefline's own migrations.
-CREATE DATABASE IF NOT EXISTS reefline;
+-- CVAT's event table, who may use it, and how long its rows are kept. Run at every start by the service clickhouse-setup,
+-- after analytics/access/users.sql; the tables of the database `reefline` are made by reefline's own migrations.
 CREATE DATABASE IF NOT EXISTS cvat;
+GRANT CREATE DATABASE, CREATE TABLE, CREATE VIEW, ALTER TABLE, SELECT, INSERT ON cvat.* TO reefline_cvat_role;
 
 -- The columns that CVAT 2.54 writes. It creates the table itself when it is missing and leaves an existing one as it is.
 CREATE TABLE IF NOT EXISTS cvat.events
@@ -32,3 +32,4 @@ SETTINGS index_granularity = 8192;
 
 -- Who worked when is personal data: three years, then it is gone. Figures that reefline has computed stay.
 ALTER TABLE cvat.events MODIFY TTL toDateTime(timestamp) + INTERVAL 3 YEAR;
+GRANT SELECT ON cvat.events TO reefline_writer_role;
