@@ -240,10 +240,10 @@ def test_the_policy_decides_and_says_why(policy, given, person, why):
 def test_imported_labels_are_what_the_coral_gate_proposes_in_the_straightened_picture(tmp_path, photos):
     survey, tables, inbox = begin(tmp_path, photos / "raw", "two_stage")
     [photo] = tables.manifest("images/raw", BATCH)
-    corners.propose(tables, survey, BATCH)
+    corners.propose(tables, survey, BATCH, ModelRegistry())
     pass_gate(corners.GATE, survey, tables, inbox)
     rectified.straighten(tables, survey, BATCH)
-    lattice.propose(tables, survey, BATCH)
+    lattice.propose(tables, survey, BATCH, ModelRegistry())
     pass_gate(lattice.GATE, survey, tables, inbox)
     clean.clean(tables, survey, BATCH)
     [picture] = tables.manifest("images/clean", BATCH)

@@ -7,7 +7,6 @@ from fastapi.responses import JSONResponse
 
 from deploy.local.sandbox.api.quality import settings_in_force
 from deploy.local.sandbox.http import Caller, Problem, Sandbox, VndJson, body_of, paged, required
-from deploy.local.sandbox.quality import ReportRefusedError, make_reports
 from deploy.local.sandbox.store import Document, now
 from deploy.local.sandbox.uploads import request_body
 
@@ -20,6 +19,9 @@ def reports_routes(sandbox: Sandbox) -> APIRouter:
     @api.post("/reports")
     async def ask_for_report(request: Request) -> VndJson:
         """Ask for the reports of a task and its jobs; they are there at once."""
+        # What measures takes long to import, and most sandboxes are never asked for a report.
+        from deploy.local.sandbox.quality import ReportRefusedError, make_reports
+
         caller = sandbox.caller(request)
         body = await body_of(request)
         required(body, "task_id")
