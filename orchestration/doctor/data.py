@@ -107,12 +107,13 @@ def check_dagster_database(home: Path, url: str) -> Iterator[Finding]:
 
 def _behind(url: str) -> tuple[str, str] | None:
     """Revision of a database and the newest one, where these differ."""
-    import dagster
+    from importlib.resources import files
+
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
     # All of Dagster's databases share one line of migrations.
-    head = ScriptDirectory(str(Path(dagster.__file__).parent / "_core" / "storage" / "alembic")).get_current_head()
+    head = ScriptDirectory(str(files("dagster") / "_core" / "storage" / "alembic")).get_current_head()
     options = {} if url.startswith("sqlite") else {"connect_timeout": int(SECONDS)}
     engine = sa.create_engine(url, connect_args=options)
     try:
