@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,6 +28,8 @@ from resources.settings import Settings
 BY_CONTENT = re.compile(r"(?:images/.+|models/weights)/([0-9a-f]{64})(?:\.[a-z0-9]+)?$")
 """Objects that are named by the hash of their bytes, and never change."""
 PASSING = ("probes/",)
+NAME = "%Y%m%dT%H%M%SZ"
+"""Of a set: the second it was begun in, UTC."""
 SURVEY_FILES = (".yaml", ".yml", ".md")
 
 
@@ -45,9 +48,9 @@ def take_backup(
     Raises:
         BackupError: a part cannot be read. Nothing counts until the set is written, as the last act.
     """
-    now = datetime.now(UTC)
+    now = _free_second(shelf)
     versions = {name: version(name) for name in ("reefline", "dagster")}
-    made = BackupSet(now.strftime("%Y%m%dT%H%M%SZ"), now.isoformat(timespec="seconds"), versions)
+    made = BackupSet(now.strftime(NAME), now.isoformat(timespec="seconds"), versions)
     parts: dict[str, Callable[[Path], Part]] = {
         "dagster": lambda scratch: _dagster(settings, shelf, scratch),
         "inbox": lambda scratch: _inbox(settings, shelf, scratch),
@@ -68,6 +71,13 @@ def take_backup(
         tell(f"{name:<11} {len(made.parts[name].items):>8} files  {size / 1e6:>10.1f} MB")
     shelf.write(made)
     return made
+
+
+def _free_second(shelf: Shelf) -> datetime:
+    """Now; a second later where a set has that name already."""
+    while (now := datetime.now(UTC)).strftime(NAME) in shelf.names():
+        time.sleep(0.2)
+    return now
 
 
 def dagster_files(home: Path) -> dict[str, Path]:

@@ -19,6 +19,8 @@ from inference.segmentation.tiles import Canvas
 
 TOLERANCE_PX = 0.8
 """Of outlines, in pixels of the canvas."""
+_CONTRAST = 8
+"""Grey levels; a picture with less shows nothing, and evening out its contrast would make something of its noise."""
 STREAM_VIEWS = 4
 """Views of one engine call when a picture is seen alone."""
 MAP_PIXELS: Final = 36_000_000
@@ -165,7 +167,7 @@ class Segmenter(ABC):
         return max(1.0, self.options.min_area_share * canvas.width * canvas.height)
 
     def _outlined(self, image: NDArray[np.uint8], canvas: Canvas, pieces: list[Piece]) -> list[Instance]:
-        if not image.any():
+        if int(np.ptp(image.reshape(-1, image.shape[-1]), axis=0).max(initial=0)) < _CONTRAST:
             return []  # nothing was photographed
         whole = merged(pieces, canvas) if len(canvas.tiles) > 1 else pieces
         least = self._least(canvas)

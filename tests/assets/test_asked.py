@@ -64,9 +64,9 @@ def test_a_named_model_of_corals_proposes_for_its_batch_and_for_no_other(inbox, 
 
 
 def test_the_models_of_other_gates_do_not_propose_corals(inbox, registry):
-    hook(inbox, "corners", 1, model_name="pth-yolo-coralsegv4@2")
+    hook(inbox, "corners", 1, model_name="pth-yolo-coralsegv4@3")
     hook(inbox, "lattice", 2, model_name="pth-yolo-gridpose")
-    assert model_of(inbox, registry) == ("pth-yolo-coralsegv4@2", "pth-yolo-coralsegv4@2")
+    assert model_of(inbox, registry) == ("pth-yolo-coralsegv4@3", "pth-yolo-coralsegv4@3")
 
 
 @pytest.mark.parametrize(

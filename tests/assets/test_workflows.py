@@ -226,7 +226,7 @@ def row(score=0.9, defects=(), status=Status.OK):
         ("always", row(1.0), True, "always"),
         ("never", row(0.0, ["no frame found"]), False, "never"),
         ("when_doubtful", row(0.95), False, "0.95"),
-        ("when_doubtful", row(0.5), True, "score 0.50 is under 0.80"),
+        ("when_doubtful", row(0.5), True, "score 0.50 is under 0.90"),
         ("when_doubtful", row(0.95, ["corner 2 outside"]), True, "corner 2 outside"),
         ("always", row(1.0, status=Status.SKIPPED), False, "workflow"),
     ],

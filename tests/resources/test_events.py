@@ -306,6 +306,6 @@ def answers(session):
 def test_every_question_can_be_asked_of_an_empty_database_and_the_users_are_well_written(worker):
     made = worker.ask(in_session, answers)
     assert sum(text.startswith("CREATE USER") for text in made) == 3
-    dashboards = next(text for text in made if "reefline_dashboards SETTINGS" in text)
+    dashboards = next(text for text in made if "SETTINGS PROFILE" in text and "max_result_rows" in text)
     assert "readonly = 2" in dashboards
     assert "max_result_rows" in dashboards

@@ -148,8 +148,8 @@ def test_an_engine_that_is_none_says_what_to_do(name):
 
 
 def test_opencv_methods_have_references_like_models():
-    from inference.corners import MODEL as CORNERS
-    from inference.lattice import MODEL as LATTICE
+    from inference.corners import OPENCV as CORNERS
+    from inference.lattice import OPENCV as LATTICE
     from inference.removal import MODELS as REMOVAL
 
     in_use = {CORNERS, LATTICE, *REMOVAL.values()}
