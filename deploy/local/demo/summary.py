@@ -23,6 +23,7 @@ from labels.survey import SurveyConfig
 from labels.taxonomy import load_taxonomy
 from labels.transforms import Rectification, apply_homography
 from orchestration.cli.status import STAGES
+from orchestration.instance import dagster_instance
 from resources.bundle import make_cvat
 from resources.inbox import Inbox
 from resources.object_store import LocalStore, open_store
@@ -108,7 +109,7 @@ def _stages(tables: BatchTables, installation: Embedded, batches: Sequence[str])
 def _stage_seconds(installation: Embedded) -> dict[str, float]:
     """Wall seconds that the runs of each stage took, by what the assets themselves recorded."""
     seconds: dict[str, float] = {}
-    with dg.DagsterInstance.from_config(installation.env["DAGSTER_HOME"]) as instance:
+    with dagster_instance(installation.home / "dagster", installation.settings.dagster) as instance:
         for stage in STAGES:
             records = instance.fetch_materializations(dg.AssetKey(stage.split("/")), limit=10_000).records
             values = [r.asset_materialization.metadata.get("seconds") for r in records if r.asset_materialization]
