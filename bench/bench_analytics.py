@@ -106,7 +106,8 @@ def _blocks() -> Iterator[pa.Table]:
 
 
 ALL = """
-SELECT person, toUnixTimestamp64Milli(timestamp) AS t, t AS seq, content_key AS tie, 1 AS counted, scope, toInt64(duration) AS lasted, 1 AS merged, project_id AS project, task_id AS task,
+SELECT person, toUnixTimestamp64Milli(timestamp) AS t, t AS seq, content_key AS tie, 1 AS counted, scope,
+    toInt64(duration) AS lasted, 1 AS merged, project_id AS project, task_id AS task,
     job_id AS job, CAST(NULL, 'Nullable(Int64)') AS past_cvat
 FROM events WHERE series = ''
 """
@@ -117,9 +118,9 @@ def working_times(session: Session) -> Iterator[dict[str, Any]]:
     query = f"SELECT person, job, sum(working_ms) AS ms FROM ({cvat_sql(ALL)}) GROUP BY person, job"
     in_sql, answer = best(lambda: session.query(query, PARAMETERS))
     wanted = {(r["person"], r["job"]): r["ms"] for r in answer.to_pylist() if r["ms"]}
-    series = session.query(
+    series = session.query(  # in order of time, as a log or CVAT's export is
         "SELECT assumeNotNull(user_id) AS person, toUnixTimestamp64Milli(timestamp) AS t, scope = 'change:frame' AS f, "
-        "duration, assumeNotNull(job_id) AS job, content_key AS tie FROM events WHERE source = 'client'"
+        "duration, assumeNotNull(job_id) AS job, content_key AS tie FROM events WHERE source = 'client' ORDER BY t"
     )
     in_python, found = plain_python(series)
     assert found == wanted, "plain Python disagrees"

@@ -60,7 +60,20 @@ FROM events;
 
 DROP TABLE IF EXISTS events_by_scope;
 
+-- A view that fills another table hangs on the table it was made for; what it has filled so far stays.
+DROP VIEW IF EXISTS events_hourly_fill;
+
 RENAME TABLE events TO events_by_scope, events_by_person TO events;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS events_hourly_fill TO events_hourly AS
+SELECT
+    toStartOfHour(timestamp) AS hour,
+    scope,
+    source,
+    count() AS events,
+    sum(toUInt64(e.duration)) AS lasted_ms
+FROM events AS e
+GROUP BY hour, scope, source;
 
 DROP TABLE events_by_scope;
 

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import pyarrow as pa
 
@@ -52,7 +52,7 @@ WHERE timestamp BETWEEN (SELECT min(timestamp) FROM landing) AND (SELECT max(tim
     AND content_key IN (SELECT content_key FROM landing)
 """
 _GONE: Final = "user_id IS NOT NULL AND user_id IN (SELECT user_id FROM forgotten)"
-_FRESH: Final = f"NOT ({_GONE}) AND (scope, timestamp, content_key) NOT IN (SELECT * FROM known)"
+_FRESH: Final = f"NOT ({_GONE}) AND (scope, timestamp, content_key) NOT IN (SELECT * FROM known)"  # noqa: S608
 _FACTS: Final = f"""
 SELECT
     count() AS n, countIf({_GONE}) AS gone, uniqExactIf((scope, timestamp, content_key), {_FRESH}) AS fresh,
@@ -70,7 +70,7 @@ FROM
 ) AS f
 LEFT JOIN (SELECT * FROM people FINAL) AS p ON p.user_id = f.id
 WHERE p.user_id = 0 OR (p.user_name != f.name AND p.seen_at < f.seen)
-"""
+"""  # noqa: S608 - constants of this module
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +157,8 @@ def load_events(
         _keep_rejects(session, rejects, way, source)
         ledger = {
             "load_id": uuid.uuid4().hex, "way": way, "source": source, "started_at": started,
-            "seconds": time.monotonic() - clock, "first_event": facts["first"], "last_event": facts["last"], "run_id": run_id,
-            **{name: getattr(loaded, name) for name in Loaded.__slots__},
+            "seconds": time.monotonic() - clock, "first_event": facts["first"], "last_event": facts["last"],
+            "run_id": run_id, **{name: getattr(loaded, name) for name in Loaded.__slots__},
         }  # fmt: skip
         session.insert("event_loads", pa.Table.from_pylist([ledger], schema=_LEDGER))
         for table in ("landing", "known"):

@@ -37,10 +37,10 @@ def send(url, *numbers):
     assert answer.json() == {"accepted": len(numbers), "rejected": 0}
 
 
-def stored(clickhouse: ClickHouse):
+def stored(clickhouse: ClickHouse, start: int):
     """How often which second is in the database; runs in a process of its own."""
     with clickhouse.session() as session:
-        sql = f"SELECT toUnixTimestamp(timestamp) - {NOW - 600} AS n FROM events ORDER BY n"
+        sql = f"SELECT toUnixTimestamp(timestamp) - {start} AS n FROM events ORDER BY n"
         return session.query(sql)["n"].to_pylist()
 
 
@@ -63,7 +63,7 @@ def test_what_is_sent_to_the_sink_of_reefline_up_is_in_its_database_also_after_a
         assert httpx.get(f"{url}/ready").json()["clickhouse"] == "fine"
     folder = Path(installation.settings.clickhouse.removeprefix("chdb://"))
     with Worker(folder) as worker:
-        assert worker.ask(stored) == [1, 2, 3, 4]
+        assert worker.ask(stored, NOW - 600) == [1, 2, 3, 4]
 
 
 def test_without_a_secret_there_is_no_sink(tmp_path):
