@@ -119,11 +119,13 @@ def _hold(lock: Path, after_s: float, for_s: float) -> None:
 
 
 def _wait_empty(address: str) -> None:
+    state: dict[str, Any] = {}
     for _ in range(1200):
-        if httpx.get(f"{address}/ready").json()["waiting"] == 0:
+        state = httpx.get(f"{address}/ready").json()
+        if state["waiting"] == 0:
             return
         time.sleep(0.1)
-    raise RuntimeError("the sink has not emptied its buffer within two minutes")
+    raise RuntimeError(f"the sink has not emptied its buffer within two minutes: {state}")
 
 
 def _python(code: str, *arguments: str) -> str:

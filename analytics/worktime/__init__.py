@@ -47,6 +47,11 @@ def month_sql() -> str:
     return sql("month", both=both_sql(sql("stored")))
 
 
+def reach_sql() -> str:
+    """How far each person's work reached in a month of the stored events. Parameter ``month`` (yyyymm)."""
+    return sql("reach")
+
+
 DIMENSIONS: Final = {
     "user": "if({pseudonyms:UInt8} = 1, pseudonym, user_name)",
     "day": "day",

@@ -102,6 +102,9 @@ def _tell(installation: Embedded, logs: Path, console: Console) -> None:
         console.print(f"CVAT      {installation.settings.cvat_url}")
     port = installation.ports["receiver"]
     console.print(f"receiver  {installation.settings.receiver_url}  (listens on port {port})")
+    if installation.settings.events_secret.get_secret_value():
+        host, port = installation.receiver_host, installation.ports["sink"]
+        console.print(f"events    http://{host}:{port}/  (for CVAT's logger or Vector)", soft_wrap=True)
     env = installation.home / "reefline.env"
     console.print(f"settings  {env}\nlogs      {logs}", soft_wrap=True)
     if installation.sandbox:

@@ -1,8 +1,8 @@
 """Loading events into ClickHouse: each once, whatever way and however often it comes.
 
-Events land in a temporary table. From there those that are not in ``events`` yet go on in one INSERT; so a load that
-was cut off can simply be done again. Two loads at the same moment could still both find an event new: the table's
-engine makes one of the two when it merges.
+Events land in a temporary table, where each gets its key. Those that are not in ``events`` yet go on in one INSERT;
+so a load that was cut off can simply be done again. Two loads at the same moment could still both find an event new:
+the table's engine makes one of the two when it merges.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import pyarrow as pa
 
@@ -37,33 +37,40 @@ _KEY: Final = (
     "sipHash64(ifNull(obj_name, ''), ifNull(obj_id, 0), ifNull(obj_val, ''), source, ifNull(count, 0), duration, "
     "ifNull(project_id, 0), ifNull(task_id, 0), ifNull(job_id, 0), ifNull(user_id, 0), ifNull(payload, ''))"
 )
-"""As ``key_in`` in analytics/schema/0003_events.sql."""
+"""As ``key_in`` in analytics/schema/0007_events_by_person.sql."""
+_REPEATED: Final = ("scope", "source", "user_name", "user_email", "org_slug")
+"""Columns of few values: sent as a dictionary they are read several times faster."""
+_INSERT_SETTINGS: Final = "SETTINGS optimize_on_insert = 0, min_insert_block_size_rows = 250000"
+"""Nothing is left to collapse, and several threads sort and compress a block each."""
+_LANDING_SETTINGS: Final = {"min_insert_block_size_rows": 0, "min_insert_block_size_bytes": 0}
+"""Blocks stay as small as they come: several threads share them."""
 _ADDRESS: Final = r"[\\w.+-]+@[\\w-]+[\\w.-]*\\.\\w+"
-_FRESH: Final = f"""
-CREATE TEMPORARY TABLE fresh ENGINE = Memory AS
-SELECT *, {_KEY} AS content_key
+_KNOWN: Final = """
+CREATE TEMPORARY TABLE known ENGINE = Memory AS
+SELECT scope, timestamp, content_key FROM events
+WHERE timestamp BETWEEN (SELECT min(timestamp) FROM landing) AND (SELECT max(timestamp) FROM landing)
+    AND content_key IN (SELECT content_key FROM landing)
+"""
+_GONE: Final = "user_id IS NOT NULL AND user_id IN (SELECT user_id FROM forgotten)"
+_FRESH: Final = f"NOT ({_GONE}) AND (scope, timestamp, content_key) NOT IN (SELECT * FROM known)"  # noqa: S608
+_FACTS: Final = f"""
+SELECT
+    count() AS n, countIf({_GONE}) AS gone, uniqExactIf((scope, timestamp, content_key), {_FRESH}) AS fresh,
+    minOrNullIf(timestamp, {_FRESH}) AS first, maxOrNullIf(timestamp, {_FRESH}) AS last
 FROM landing
-WHERE (user_id IS NULL OR user_id NOT IN (SELECT user_id FROM forgotten))
-    AND (scope, timestamp, content_key) NOT IN
-    (
-        SELECT scope, timestamp, content_key FROM events
-        WHERE timestamp BETWEEN (SELECT min(timestamp) FROM landing) AND (SELECT max(timestamp) FROM landing)
-            AND content_key IN (SELECT {_KEY} FROM landing)
-    )
-LIMIT 1 BY scope, timestamp, content_key
 """  # noqa: S608 - constants of this module
-_PEOPLE: Final = """
+_PEOPLE: Final = f"""
 INSERT INTO people
 SELECT id, name, if(p.pseudonym = '', concat('P-', upper(leftPad(hex(rand64() % 1048576), 5, '0'))), p.pseudonym), seen
 FROM
 (
     SELECT assumeNotNull(user_id) AS id, argMax(ifNull(user_name, ''), timestamp) AS name, max(timestamp) AS seen
-    FROM fresh WHERE user_id IS NOT NULL AND ifNull(user_name, '') != ''
+    FROM landing WHERE user_id IS NOT NULL AND NOT ({_GONE}) AND ifNull(user_name, '') != ''
     GROUP BY id
 ) AS f
 LEFT JOIN (SELECT * FROM people FINAL) AS p ON p.user_id = f.id
 WHERE p.user_id = 0 OR (p.user_name != f.name AND p.seen_at < f.seen)
-"""
+"""  # noqa: S608 - constants of this module
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +148,20 @@ def load_events(
     started, clock = datetime.now(UTC), time.monotonic()
     with session.explained():
         _land(session, events)
-        landed = session.query(
-            "SELECT count() AS n, countIf(user_id IN (SELECT user_id FROM forgotten)) AS gone FROM landing"
-        ).to_pylist()[0]
-        session.command("DROP TEMPORARY TABLE IF EXISTS fresh")
-        session.command(_FRESH)
-        inserted, first, last = _insert(session, way, settings or LoadSettings())
-        duplicates = landed["n"] - landed["gone"] - inserted
-        loaded = Loaded(landed["n"] + len(rejects), inserted, duplicates, len(rejects), landed["gone"])
+        session.command(_KNOWN)
+        facts = session.query(_FACTS).to_pylist()[0]
+        if facts["fresh"]:
+            _insert(session, way, settings or LoadSettings(), plain=facts["fresh"] == facts["n"])
+        duplicates = facts["n"] - facts["gone"] - facts["fresh"]
+        loaded = Loaded(facts["n"] + len(rejects), facts["fresh"], duplicates, len(rejects), facts["gone"])
         _keep_rejects(session, rejects, way, source)
         ledger = {
             "load_id": uuid.uuid4().hex, "way": way, "source": source, "started_at": started,
-            "seconds": time.monotonic() - clock, "first_event": first, "last_event": last, "run_id": run_id,
-            **{name: getattr(loaded, name) for name in Loaded.__slots__},
+            "seconds": time.monotonic() - clock, "first_event": facts["first"], "last_event": facts["last"],
+            "run_id": run_id, **{name: getattr(loaded, name) for name in Loaded.__slots__},
         }  # fmt: skip
         session.insert("event_loads", pa.Table.from_pylist([ledger], schema=_LEDGER))
-        for table in ("landing", "fresh"):
+        for table in ("landing", "known"):
             session.command(f"DROP TEMPORARY TABLE IF EXISTS {table}")
     return loaded
 
@@ -175,21 +180,23 @@ _REJECTS = pa.schema(
 
 
 def _land(session: Session, events: pa.Table | str) -> None:
-    session.command("DROP TEMPORARY TABLE IF EXISTS landing")
-    session.command(f"CREATE TEMPORARY TABLE landing ({_TYPES}) ENGINE = Memory")
+    for table in ("landing", "known"):
+        session.command(f"DROP TEMPORARY TABLE IF EXISTS {table}")
+    session.command(
+        f"CREATE TEMPORARY TABLE landing ({_TYPES}, content_key UInt64 MATERIALIZED {_KEY}) ENGINE = Memory"
+    )
     if isinstance(events, str):
         session.command(f"INSERT INTO landing ({', '.join(COLUMNS)}) {events}")
-    else:
-        session.insert("landing", events.cast(LANDING))
+        return
+    table = events.cast(LANDING)
+    for name in _REPEATED:
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, name, table[name].dictionary_encode())
+    session.insert("landing", table, _LANDING_SETTINGS)
 
 
-def _insert(session: Session, way: Way, settings: LoadSettings) -> tuple[int, Any, Any]:
-    """Put what is fresh into ``events``; how many, and their first and last time."""
-    facts = session.query(
-        "SELECT count() AS n, minOrNull(timestamp) AS first, maxOrNull(timestamp) AS last FROM fresh"
-    ).to_pylist()[0]
-    if not facts["n"]:
-        return 0, None, None
+def _insert(session: Session, way: Way, settings: LoadSettings, *, plain: bool) -> None:
+    """Put what is fresh into ``events``; ``plain``: all that has landed is, and nothing twice."""
     session.command(_PEOPLE)
     values = {name: name for name in COLUMNS}
     if settings.emails != "keep":
@@ -197,16 +204,18 @@ def _insert(session: Session, way: Way, settings: LoadSettings) -> tuple[int, An
             without = f"replaceRegexpAll(assumeNotNull({name}), '{_ADDRESS}', '(e-mail removed)')"
             values[name] = f"if({name} IS NOT NULL AND position({name}, '@') > 0, {without}, {name})"
         values["user_email"] = "NULL" if settings.emails == "drop" else _hashed_emails(session, settings)
+    chosen = "" if plain else f"WHERE {_FRESH} LIMIT 1 BY scope, timestamp, content_key"
     session.command(
         f"INSERT INTO events ({', '.join(COLUMNS)}, key_in, way_in) "  # noqa: S608 - our own names
-        f"SELECT {', '.join(values.values())}, content_key, '{way}' FROM fresh"
+        f"SELECT {', '.join(values.values())}, content_key, '{way}' FROM landing {chosen} {_INSERT_SETTINGS}"
     )
-    return int(facts["n"]), facts["first"], facts["last"]
 
 
 def _hashed_emails(session: Session, settings: LoadSettings) -> str:
     """An expression for the hash of ``user_email``. The key stays here: ClickHouse logs its queries."""
-    found = session.query("SELECT DISTINCT user_email AS email FROM fresh WHERE user_email != ''")["email"].to_pylist()
+    found = session.query("SELECT DISTINCT user_email AS email FROM landing WHERE user_email != ''")[
+        "email"
+    ].to_pylist()
     hashes = {str(email): settings.hashed(str(email)) for email in found}
     if not hashes:
         return "NULL"

@@ -39,6 +39,7 @@ def forget(session: Session, who: str) -> dict[str, int]:
         )
         for table in ("events", "worktime", "people"):
             touched[table] = _delete(session, table, "user_id IN {ids:Array(UInt64)}", {"ids": ids})
+        _delete(session, "worktime_reach", "person IN {ids:Array(UInt64)}", {"ids": ids})
         for name in names:
             touched |= {table: touched.get(table, 0) + n for table, n in _unname(session, name).items()}
     return touched

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 
-from analytics.worktime import PARAMETERS, month_sql
+from analytics.worktime import PARAMETERS, month_sql, reach_sql
 from resources.clickhouse import Session
 
 _COLUMNS = (
     "day, user_id, project_id, task_id, job_id, events, sessions, reported_ms, repeated_ms, cvat_ms, frames_ms, "
     "inside_ms, thinking_ms, moved_ms, ours_ms, first_at, last_at, computed_at"
 )
+_REACH = "month, person, last_t, last_tie, project, task, job, past_cvat, past_cut, past_all, computed_at"
 _STALE = """
 SELECT
     toYYYYMM(timestamp) AS month,
@@ -40,6 +41,7 @@ def refresh_worktime(session: Session, *, everything: bool = False) -> list[int]
         due = [m for m in months if stale and m["month"] >= stale[0]]
         for month in due:
             _compute(session, month["month"])
+            _keep_reach(session, month["month"])
             session.command(
                 "INSERT INTO worktime_months SELECT {month:UInt32}, {events:UInt64}, now64(3, 'UTC')",
                 {"month": month["month"], "events": month["events"]},
@@ -61,3 +63,9 @@ def _compute(session: Session, month: int) -> None:
             session.command(f"ALTER TABLE worktime DROP PARTITION {month}")
     finally:
         session.command(f"DROP TABLE IF EXISTS {staging}")
+
+
+def _keep_reach(session: Session, month: int) -> None:
+    """For the months after this one. Cut off in between, the month is stale still, and all of it is done again."""
+    session.command(f"ALTER TABLE worktime_reach DROP PARTITION {month}")
+    session.command(f"INSERT INTO worktime_reach ({_REACH}) {reach_sql()}", {**PARAMETERS, "month": month})
