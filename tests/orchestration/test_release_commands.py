@@ -1,6 +1,7 @@
 """``reefline release diff`` and ``reefline import``, in this process, on a small installation."""
 
 import json
+import re
 import zipfile
 
 import cv2
@@ -13,13 +14,13 @@ from analytics.release.inputs import IMAGE_SCHEMA
 from assets.raw import ingest
 from labels.formats.parquet import table_to_bytes
 from labels.schema import Kind, Shape, shapes_to_table
-from labels.survey import parse_survey
+from labels.survey import SurveyError, parse_survey
 from orchestration.cli.context import UsageProblem
 from orchestration.cli.main import app
 from resources.imports import OUTLINES, POINTS, imported
 from resources.object_store import LocalStore
 from resources.offers import cut_new_batches
-from resources.releases import ask_for_release, release_key
+from resources.releases import ReleaseError, ask_for_release, release_key, requests
 from resources.surveys import FolderPhotos
 from resources.tables import BatchTables
 
@@ -130,3 +131,47 @@ def test_a_file_of_another_format_and_a_missing_one_are_refused(home):
     for words in (["coco", "x.json"], ["coco", "nowhere.json"], ["yolo", "x.json"], ["coralnet", "x.json"]):
         with pytest.raises(UsageProblem):
             run("import", *words, "--survey", "reef")
+
+
+def finished(home, batch, reasons=()):
+    """A batch that has gone all the way, as far as asking for a release looks."""
+    tables = BatchTables(LocalStore(home / "store"))
+    for stage in ("quality/report", "cover/quadrats"):
+        tables.write_manifest(stage, batch, [])
+    figures = {"reasons": list(reasons), "corals": {"accuracy": 0.8}}
+    tables.store.put(f"tables/quality/report/{batch}.json", json.dumps(figures).encode())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--taxon", "Nemo"], "'Nemo' is not a taxon of demo-reef@1"),
+        (["--survey", "atoll"], "no survey named 'atoll'"),
+        (["--splits", "subset"], "survey 'reef' has the CVAT subset None"),
+        (["--min-accuracy", "0.9"], "of 1 finished batches none passes"),
+        (["--batch", "reef.0001", "--batch", "lagoon.0001"], "different taxonomies"),
+        (["--previous", "r-0"], "no finished release 'r-0'"),
+    ],
+)
+def test_what_can_never_be_made_is_said_when_it_is_asked_for_and_takes_no_name(home, words, said):
+    finished(home, "reef.0001")
+    if "lagoon.0001" in words:
+        (home / "lagoon.yaml").write_text("name: lagoon\nphotos: {folder: photos}\ntaxonomy: agnostic\n")
+        finished(home, "lagoon.0001")
+    with pytest.raises((UsageProblem, SurveyError, ReleaseError), match=re.escape(said)):
+        run("release", "r-1", *words)
+    assert requests(LocalStore(home / "store")) == []
+
+
+def test_a_release_below_the_thresholds_needs_a_reason_and_a_finished_name_is_taken(home):
+    finished(home, "reef.0001", ["3 outlines break the rule 'tiny'"])
+    with pytest.raises(UsageProblem, match=r"reef\.0001: 3 outlines break the rule 'tiny'.*--override"):
+        run("release", "r-1")
+    assert "1 batches" in run("release", "r-1", "--override", "specks, agreed with Anna")
+    [row] = json.loads(run("release", "list", "--json"))
+    assert (row["name"], row["made"], row["pictures"]) == ("r-1", False, None)
+    record = {"counts": {"images": 3, "colonies": 7}, "override": "specks, agreed with Anna"}
+    LocalStore(home / "store").put(release_key("r-1", "release.json"), json.dumps(record).encode())
+    assert "override: specks" in " ".join(run("release", "list").split())
+    with pytest.raises(UsageProblem, match="'r-1' is finished and never changes"):
+        run("release", "r-1")
