@@ -153,6 +153,7 @@ def measure(tables: BatchTables, survey: SurveyConfig, batch: str, cvat: CvatCli
     broken = [b for image_id, size in sizes.items() for b in broken_rules(by_picture.get(image_id, []), *size)]
     failed = sum(row.status == Status.FAILED for row in rows)
     truth = against_truth(*answers_and_truth(tables, batch, rows, by_picture), taxa, sizes)
+    seen = any(row.extra.get("by") == "person" for row in rows if row.usable)
     figures: dict[str, Any] = {
         "batch": batch,
         "corals": outlines.to_json()
@@ -164,7 +165,7 @@ def measure(tables: BatchTables, survey: SurveyConfig, batch: str, cvat: CvatCli
         "ground_truth": truth,
         "cvat": cvat_report(tables, batch, cvat) if truth else None,
         "broken_rules": len(broken),
-        "reasons": reasons_against(survey.quality, len(rows), failed, broken, truth),
+        "reasons": reasons_against(survey.quality, len(rows), failed, broken, truth, seen),
     }
     figures["replicas"] = between_annotators(drawings(tables, batch, rows, by_picture), taxa, sizes)
     figures["by_model"] = by_model(outlines.changes)

@@ -154,5 +154,12 @@ def _show_history(events: list[Event], name: str, as_json: bool) -> None:
     table = Table("when", "what", "version", "before", "by", "why")
     for event in events:
         what = event.action + (" (forced)" if event.forced else "")
-        table.add_row(event.when[:16].replace("T", " "), what, event.version or "none", event.previous or "none", event.who, event.why)
+        table.add_row(
+            event.when[:16].replace("T", " "),
+            what,
+            event.version or "none",
+            event.previous or "none",
+            event.who,
+            event.why,
+        )
     Console().print(table if events else f"nothing has happened to {name}")
