@@ -37,7 +37,7 @@ from resources.tables import BatchTables
 STAGE = "cover/quadrats"
 COLONIES = "cover/colonies"
 POINTS = "cover/points"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 CORNER_SD_PX = 1.0
 """How far people's corners are off, per axis, in pixels of the straightened picture."""
@@ -146,14 +146,16 @@ def quadrats(tables: BatchTables, survey: SurveyConfig, batch: str) -> Iterator[
         )
 
 
-def _label_doubt(tables: BatchTables, batch: str, taxa: Sequence[str]) -> dict[bool, dict[str, float]]:
+def _label_doubt(tables: BatchTables, batch: str, taxa: Sequence[str]) -> dict[bool, dict[str, float] | None]:
     """Standard deviations by taxon for pictures a person answered for (True) and others (False).
 
     Both come from what people made of proposals: model and person count as two independent views where a person
-    looked, and the person as the truth where none did.
+    looked, and the person as the truth where none did. Where nobody looked at any picture they are not known.
     """
     seen = [r for r in tables.manifest(CORALS.reviewed, batch) if r.usable and r.extra.get("by") == "person"]
     sizes = {row.image_id: (row.width or 0, row.height or 0) for row in seen}
+    if not sizes:
+        return {True: None, False: None}
     proposed = (s for s in tables.labels(CORALS.proposed, batch) if s.image_id in sizes)
     reviewed = (s for s in tables.labels(CORALS.reviewed, batch) if s.image_id in sizes)
     differences = cover_differences(proposed, reviewed, taxa, sizes)
