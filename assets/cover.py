@@ -15,10 +15,10 @@ from analytics.cover.points import DESIGNS, POINT_SCHEMA, counts_of_points, layo
 from analytics.cover.uncertainty import label_sd
 from analytics.plots import cover_plot
 from analytics.quality.detection import cover_differences
-from analytics.quality.keypoints import compare_skeletons
 from assets.clean import STAGE as CLEAN
 from assets.common.names import META_MANIFEST, META_PREVIEW, TEAM_SCIENCE
 from assets.common.partitions import BATCHES
+from assets.common.seen import moved_by_people, seen_by_people
 from assets.common.stage import Done, Work, run_stage, shapes_by_image
 from assets.corals import GATE as CORALS
 from assets.corners import GATE as CORNERS
@@ -37,7 +37,7 @@ from resources.tables import BatchTables
 STAGE = "cover/quadrats"
 COLONIES = "cover/colonies"
 POINTS = "cover/points"
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 CORNER_SD_PX = 1.0
 """How far people's corners are off, per axis, in pixels of the straightened picture."""
@@ -123,14 +123,14 @@ def quadrats(tables: BatchTables, survey: SurveyConfig, batch: str) -> Iterator[
     raw = {row.image_id: row for row in tables.manifest(RAW, batch)}
     clean = {row.image_id: row for row in tables.manifest(CLEAN, batch)}
     corners = {row.image_id: row for row in tables.manifest(CORNERS.reviewed, batch)}
-    moved = compare_skeletons(tables.labels(CORNERS.proposed, batch), tables.labels(CORNERS.reviewed, batch))
+    moved = moved_by_people(tables, CORNERS, batch)["rms_px"] or 0.0
     for row in tables.manifest(CORALS.reviewed, batch):
         if not row.usable:
             continue
         picture, photo, corner = clean[row.image_id], raw[row.image_id].extra, corners.get(row.image_id)
         by_model = corner is not None and corner.extra.get("by") == "model"
         # Without a person, corners are as far off as people found those of other pictures to be.
-        doubt = max(CORNER_SD_PX, moved["rms_px"]) if by_model else CORNER_SD_PX
+        doubt = max(CORNER_SD_PX, moved) if by_model else CORNER_SD_PX
         yield Quadrat(
             row.image_id,
             batch,
@@ -146,14 +146,18 @@ def quadrats(tables: BatchTables, survey: SurveyConfig, batch: str) -> Iterator[
         )
 
 
-def _label_doubt(tables: BatchTables, batch: str, taxa: Sequence[str]) -> dict[bool, dict[str, float]]:
+def _label_doubt(tables: BatchTables, batch: str, taxa: Sequence[str]) -> dict[bool, dict[str, float] | None]:
     """Standard deviations by taxon for pictures a person answered for (True) and others (False).
 
     Both come from what people made of proposals: model and person count as two independent views where a person
-    looked, and the person as the truth where none did.
+    looked, and the person as the truth where none did. Where nobody looked at any picture they are not known.
     """
-    seen = [r for r in tables.manifest(CORALS.reviewed, batch) if r.usable and r.extra.get("by") == "person"]
-    sizes = {row.image_id: (row.width or 0, row.height or 0) for row in seen}
+    rows = {row.image_id: row for row in tables.manifest(CORALS.reviewed, batch)}
+    sizes = {
+        image_id: (rows[image_id].width or 0, rows[image_id].height or 0) for image_id in seen_by_people(rows.values())
+    }
+    if not sizes:
+        return {True: None, False: None}
     proposed = (s for s in tables.labels(CORALS.proposed, batch) if s.image_id in sizes)
     reviewed = (s for s in tables.labels(CORALS.reviewed, batch) if s.image_id in sizes)
     differences = cover_differences(proposed, reviewed, taxa, sizes)

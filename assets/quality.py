@@ -13,7 +13,6 @@ from analytics.quality import (
     BatchQuality,
     changes_table,
     compare_batch,
-    compare_skeletons,
     conflicts_table,
 )
 from analytics.quality.detection import average_precision, cover_error, panoptic_quality
@@ -29,6 +28,7 @@ from assets.common.metadata import thumbnail
 from assets.common.names import META_MANIFEST, TEAM_SCIENCE, Gate
 from assets.common.partitions import BATCHES
 from assets.common.replicas import drawings
+from assets.common.seen import moved_by_people, seen_by_people
 from assets.common.stage import Done, Work, run_stage, shapes_by_image
 from assets.common.truth import honeypots_stage, truth_stage
 from assets.corals import GATE as CORALS
@@ -45,7 +45,7 @@ from resources.tables import BatchTables
 
 STAGE = "quality/report"
 CHANGES = "quality/changes"
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 OVERLAY_PX = 640
 TREND_BATCHES = 40
 
@@ -72,15 +72,23 @@ def quality_report(
     works = [Work(row) for row in measured.rows if row.usable]
     result = run_stage(tables, STAGE, batch, works, lambda work: Done(), code_version=CODE_VERSION)
     corals = measured.figures["corals"]
+    known = {
+        f"{what}_{name}": dg.MetadataValue.float(figures[name])
+        for what, figures, name in (
+            ("coral", corals, "precision"),
+            ("coral", corals, "recall"),
+            ("corner", measured.figures["corners"], "rms_px"),
+            ("node", measured.figures["lattice"], "rms_px"),
+        )
+        if figures[name] is not None
+    }
     return dg.MaterializeResult(
         metadata={
             "pictures": len(works),
+            "seen_by_people": corals["pictures"],
             "seconds": dg.MetadataValue.float(round(result.seconds, 3)),
             "fit_for_release": not measured.figures["reasons"],
-            "coral_precision": dg.MetadataValue.float(corals["precision"]),
-            "coral_recall": dg.MetadataValue.float(corals["recall"]),
-            "corner_rms_px": dg.MetadataValue.float(measured.figures["corners"]["rms_px"]),
-            "node_rms_px": dg.MetadataValue.float(measured.figures["lattice"]["rms_px"]),
+            **known,
             "changes": dg.MetadataValue.md(_changes(measured.figures)),
             "report": dg.MetadataValue.path(tables.store.uri(page_key(batch))),
             META_MANIFEST: dg.MetadataValue.path(result.manifest_uri),
@@ -138,7 +146,9 @@ class Measured:
 
 
 def measure(tables: BatchTables, survey: SurveyConfig, batch: str, cvat: CvatClient | None = None) -> Measured:
-    """Compare what was proposed with what was reviewed, at every gate.
+    """Compare what was proposed with what was reviewed, at every gate, on the pictures that people answered for.
+
+    Where nobody looked, a proposal is what it was: that says nothing of its quality. Rules are asked of all pictures.
 
     Args:
         cvat: asked for its own report where there is a ground truth.
@@ -146,9 +156,12 @@ def measure(tables: BatchTables, survey: SurveyConfig, batch: str, cvat: CvatCli
     taxa = load_taxonomy(survey.taxonomy).names
     rows = tables.manifest(CORALS.reviewed, batch)
     sizes = {row.image_id: (row.width or 0, row.height or 0) for row in rows if row.usable}
+    seen = {image_id: sizes[image_id] for image_id in seen_by_people(rows) if image_id in sizes}
     proposed = [shape for shape in tables.labels(CORALS.proposed, batch) if shape.image_id in sizes]
     reviewed = tables.labels(CORALS.reviewed, batch)
-    outlines = compare_batch(proposed, reviewed, taxa, sizes)
+    before = [shape for shape in proposed if shape.image_id in seen]
+    after = [shape for shape in reviewed if shape.image_id in seen]
+    outlines = compare_batch(before, after, taxa, seen)
     by_picture = shapes_by_image(reviewed)
     broken = [b for image_id, size in sizes.items() for b in broken_rules(by_picture.get(image_id, []), *size)]
     failed = sum(row.status == Status.FAILED for row in rows)
@@ -157,22 +170,20 @@ def measure(tables: BatchTables, survey: SurveyConfig, batch: str, cvat: CvatCli
         "batch": batch,
         "corals": outlines.to_json()
         | {
-            "average_precision": average_precision(proposed, reviewed, taxa, sizes),
-            "panoptic": panoptic_quality(proposed, reviewed, taxa, sizes),
-            "cover_error": cover_error(proposed, reviewed, taxa, sizes),
+            "average_precision": average_precision(before, after, taxa, seen),
+            "panoptic": panoptic_quality(before, after, taxa, seen),
+            "cover_error": cover_error(before, after, taxa, seen),
         },
         "ground_truth": truth,
         "cvat": cvat_report(tables, batch, cvat) if truth else None,
         "broken_rules": len(broken),
-        "reasons": reasons_against(survey.quality, len(rows), failed, broken, truth),
+        "reasons": reasons_against(survey.quality, len(rows), failed, broken, truth, bool(seen)),
     }
     figures["replicas"] = between_annotators(drawings(tables, batch, rows, by_picture), taxa, sizes)
     figures["by_model"] = by_model(outlines.changes)
     figures["by_annotator"] = by_annotator(figures, outlines.changes)
     for gate in (CORNERS, LATTICE):
-        figures[gate.gate.value] = compare_skeletons(
-            tables.labels(gate.proposed, batch), tables.labels(gate.reviewed, batch)
-        )
+        figures[gate.gate.value] = moved_by_people(tables, gate, batch)
     return Measured(figures, outlines, broken, rows, proposed, reviewed)
 
 
@@ -272,7 +283,11 @@ def _changes(report: Mapping[str, Any]) -> str:
     lines = ["| gate | what people changed |", "|---|---|"]
     for gate in ("corners", "lattice"):
         figures = report[gate]
-        said = f"{figures['moved_share']:.1%} of {figures['nodes']} points moved, at most {figures['max_px']:.1f} px"
+        said = "nobody was asked"
+        if figures["nodes"]:
+            said = (
+                f"{figures['moved_share']:.1%} of {figures['nodes']} points moved, at most {figures['max_px']:.1f} px"
+            )
         lines.append(f"| {gate} | {said}; {figures['drawn_anew']} drawn anew |")
     changes = ", ".join(f"{n} {what}" for what, n in sorted(report["corals"]["changes"].items())) or "nothing"
     lines.append(f"| corals | {changes} |")

@@ -25,6 +25,9 @@ ORIGINAL_LABEL = "original_label"
 """Attribute: the label before the crosswalk."""
 SAME_SHAPE = 0.01
 """How far the proportions of a shrunk copy may be from the photo's."""
+FAR_OUT = 0.5
+"""How far beyond the photo an outline may reach, as a share of its sides. A person's hand slips over the border; an
+outline that reaches further belongs to another picture, or to another size of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,11 @@ def match_outlines(
             report.unmatched[picture.file] = f"{why} ({len(picture.shapes)} objects)"
             continue
         report.pictures[picture.file] = photo.file
+        if picture.shapes and not (picture.shares or (picture.width and picture.height)):
+            size = f"{photo.width}x{photo.height}"
+            report.problems.append(
+                f"{picture.file}: its size is not stated, so it is taken to be the photo's, {size} px"
+            )
         for shape in picture.shapes:
             if shape.label not in labels:
                 unknown[shape.label] += 1
@@ -145,8 +153,12 @@ def match_outlines(
             if taxon is None:
                 dropped[shape.label] += 1
                 continue
-            number = len(shapes)
-            shapes.append(_row(shape, picture, photo, taxon, source, number))
+            row = _row(shape, picture, photo, taxon, source, len(shapes))
+            problem = _misplaced(row, photo)
+            if problem:
+                report.problems.append(f"{shape.name}: {problem}")
+            else:
+                shapes.append(row)
     report.labels = len(shapes)
     report.dropped, report.unknown_labels = dict(sorted(dropped.items())), dict(sorted(unknown.items()))
     report.photos_without = photos.count - len(set(report.pictures.values()))
@@ -155,7 +167,8 @@ def match_outlines(
 
 def _unfit(picture: ForeignPicture, photo: PhotoRef, taken: Mapping[str, str], report: ImportReport) -> str | None:
     if photo.image_id in taken:
-        return f"import {taken[photo.image_id]} has labelled {photo.file} already: take that one away first"
+        other = taken[photo.image_id]
+        return f"import {other} has labelled {photo.file} already: --replace {other} takes that one away"
     if photo.file in report.pictures.values():
         return f"a second picture of the file for {photo.file}"
     if picture.width and picture.height:
@@ -169,8 +182,12 @@ def _unfit(picture: ForeignPicture, photo: PhotoRef, taken: Mapping[str, str], r
 
 
 def _row(shape: ForeignShape, picture: ForeignPicture, photo: PhotoRef, taxon: str, source: str, number: int) -> Shape:
-    scale = np.array([photo.width / (picture.width or 1), photo.height / (picture.height or 1)])
-    shift = HALF if picture.width else 0.0  # shares count from the outer corner already
+    if picture.shares:
+        scale, shift = np.array([photo.width, photo.height], float), 0.0  # they count from the outer corner already
+    elif picture.width and picture.height:
+        scale, shift = np.array([photo.width / picture.width, photo.height / picture.height]), HALF
+    else:
+        scale, shift = np.ones(2), HALF
 
     def moved(ring: Sequence[float]) -> list[float]:
         xy = (np.asarray(ring, float).reshape(-1, 2) + shift) * scale - HALF
@@ -189,6 +206,18 @@ def _row(shape: ForeignShape, picture: ForeignPicture, photo: PhotoRef, taxon: s
         attributes=attributes,
         source=Source.HUMAN,
     )
+
+
+def _misplaced(shape: Shape, photo: PhotoRef) -> str | None:
+    """Why an outline cannot be of this photo."""
+    size = np.array([photo.width, photo.height])
+    xy = np.reshape(shape.points, (-1, 2))
+    low, high = xy.min(axis=0), xy.max(axis=0)
+    if (high <= -HALF).any() or (low >= size - HALF).any():
+        return f"lies outside of the {photo.width}x{photo.height} photo"
+    if (low < -FAR_OUT * size).any() or (high > (1 + FAR_OUT) * size).any():
+        return f"reaches far beyond the {photo.width}x{photo.height} photo (are its coordinates of another size of it?)"
+    return None
 
 
 def match_points(

@@ -155,6 +155,12 @@ def _cross_check(survey: SurveyConfig) -> Iterator[tuple[Path, str]]:
     yield from _check_lama(survey)
     yield from _check_honeypots(survey)
     yield from _check_replicas(survey)
+    for name in ("min_accuracy", "min_mean_iou"):
+        if getattr(survey.quality, name) is not None and not (survey.cvat.ground_truth or survey.cvat.honeypots):
+            yield (
+                ("quality", name),
+                "is against a ground-truth job: set cvat.ground_truth or cvat.honeypots, or remove it",
+            )
     if survey.workflow == Workflow.THREE_STAGE:
         return
     wanted = "three_stage" if survey.workflow == Workflow.TWO_STAGE else "two_stage or three_stage"

@@ -201,10 +201,10 @@ class Quality(Part):
         "'self-crossing', 'sliver', 'tiny', 'out of frame', 'huge'.",
     )
     min_accuracy: float | None = Field(
-        None, ge=0, le=1, description="Least accuracy against the ground-truth job, where there is one; empty = any."
+        None, ge=0, le=1, description="Least accuracy against the ground-truth job; not measured = not reached."
     )
     min_mean_iou: float | None = Field(
-        None, ge=0, le=1, description="Least mean IoU against the ground-truth job, where there is one; empty = any."
+        None, ge=0, le=1, description="Least mean IoU against the ground-truth job; not measured = not reached."
     )
 
 

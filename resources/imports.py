@@ -11,7 +11,7 @@ from typing import Any
 
 from labels.formats.parquet import bytes_to_table, table_to_bytes
 from labels.schema import Shape, shapes_to_table, table_to_shapes
-from resources.object_store import ObjectStore
+from resources.object_store import MissingObjectError, ObjectStore
 
 OUTLINES, POINTS = "outlines", "points"
 
@@ -25,6 +25,21 @@ def save_import(
     key = f"imports/{survey}/{name}.json"
     store.put(key, (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
     return store.uri(key)
+
+
+def report_of(store: ObjectStore, survey: str, name: str) -> dict[str, Any] | None:
+    """The report of an import; ``None`` when there is none of this name."""
+    try:
+        found: dict[str, Any] = json.loads(store.get(f"imports/{survey}/{name}.json"))
+    except MissingObjectError:
+        return None
+    return found
+
+
+def take_away(store: ObjectStore, survey: str, name: str) -> None:
+    """Remove an import: its pictures are free for another one, or for a model."""
+    for ending in (f"{OUTLINES}.parquet", f"{POINTS}.parquet", "json"):
+        store.delete(f"imports/{survey}/{name}.{ending}")
 
 
 def imported(

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import yaml
 
 from inference.engines import ENGINES, EngineError, open_engine
-from inference.registry import MODELS, ModelCard, ModelError, ModelRegistry, verify
+from inference.registry import MODELS, Model, ModelCard, ModelError, ModelRegistry, verify
 from inference.registry.card import parse_card
 from inference.registry.registry import read_beside
 from resources.downloads import Downloader, DownloadError
@@ -91,7 +91,7 @@ class InstalledModels(ModelRegistry):
         return [Event(**json.loads(self.store.get(key))) for key in self.store.keys(f"models/history/{name}/")]
 
     def add(self, card: ModelCard, folder: Path, who: str, why: str = "") -> ModelCard:
-        """Fetch a model's weights once, verify them, try to open them, and keep both. The same again is no mistake.
+        """Fetch a model's weights once, verify them, try them out, and keep both. The same again is no mistake.
 
         Args:
             card: its ``file`` lies in ``folder``, or is an address; see :meth:`prepare` for cards without a hash.
@@ -100,7 +100,8 @@ class InstalledModels(ModelRegistry):
             why: for the history.
 
         Raises:
-            ModelError: wrong or cut-off file, a file that runs code, an unknown engine, or a version that exists.
+            ModelError: wrong or cut-off file, a file that runs code, an unknown engine, a network that does not fit its
+                card, or a version that exists.
         """
         known = next((c for c in self.cards() if c.versioned == card.versioned), None)
         if known is not None and known.sha256 != card.sha256:
@@ -252,11 +253,15 @@ def _hashed(entry: Any, folder: Path) -> Any:
 def _try_to_open(card: ModelCard, data: bytes) -> None:
     if card.engine not in ENGINES:
         raise ModelError(f"{card.versioned} asks for engine {card.engine!r}: use one of {', '.join(ENGINES)}")
+    engine = open_engine(card.engine, data, threads=1, trusted=card.trusted)
     try:
-        open_engine(card.engine, data, threads=1, trusted=card.trusted).load()
+        engine.load()
     except EngineError as error:
         what = " ".join(str(error).split())
         raise ModelError(f"{card.versioned} cannot be opened by {card.engine}; was the file cut off? {what}") from error
+    from inference.predictors import try_out  # brings all of segmentation, which most commands do without
+
+    try_out(Model(card, engine))
 
 
 def _card_key(card: ModelCard) -> str:

@@ -66,6 +66,9 @@ def ask_for_release(
 ) -> ReleaseRequest:
     """Freeze a list of batches under a name.
 
+    Asked again before it is made, the same release is tried once more: after a full disk, or with the override that it
+    was refused for. Asked again afterwards, nothing changes.
+
     Args:
         options: further fields of :class:`ReleaseRequest`. Without ``previous``, the release of the same surveys that
             was asked for last is the one to tell the changes from.
@@ -84,14 +87,29 @@ def ask_for_release(
         raise ReleaseError(f"there is no finished release {request.previous!r} to tell the changes from")
     before = request.previous or _last_made(store, request)
     request = replace(request, previous=before, asked_at=datetime.now(UTC).isoformat(timespec="microseconds"))
-    if not store.put_if_absent(_request_key(name), json.dumps(asdict(request), indent=1).encode()):
-        existing = read_request(store, name)
-        if existing.batches != request.batches:
-            raise ReleaseError(f"release {name!r} exists with other batches: choose a new name")
-        if _options(existing) != _options(request):
-            raise ReleaseError(f"release {name!r} exists with other formats or filters: choose a new name")
-        return existing
+    if not store.put_if_absent(_request_key(name), _written(request)):
+        return _asked_again(store, request, given=frozen)
     return request
+
+
+def _asked_again(store: ObjectStore, request: ReleaseRequest, given: Mapping[str, object]) -> ReleaseRequest:
+    """The request that the name has. One that is not made yet takes a new time, which starts a new try."""
+    existing = read_request(store, request.name)
+    if existing.batches != request.batches:
+        raise ReleaseError(f"release {request.name!r} exists with other batches: choose a new name")
+    other = "previous" in given and existing.previous != request.previous
+    if other or _options(existing) != _options(request):
+        raise ReleaseError(f"release {request.name!r} exists with other formats or filters: choose a new name")
+    if is_made(store, request.name):
+        return existing
+    # A try that is under way has read its words already: only an override that was missing may come later.
+    again = replace(existing, override=existing.override or request.override, asked_at=request.asked_at)
+    store.put(_request_key(request.name), _written(again))
+    return again
+
+
+def _written(request: ReleaseRequest) -> bytes:
+    return json.dumps(asdict(request), indent=1).encode()
 
 
 def _options(request: ReleaseRequest) -> tuple[object, ...]:
@@ -189,10 +207,18 @@ class ReleaseShelf:
         self.store.put_file(release_key(self.name, path), file)
 
     def commit(self, data: bytes) -> None:
-        """Write ``release.json``, then drop the parts and files of earlier tries that are not of this release."""
+        """Write ``release.json``, then drop the parts and files of earlier tries that are not of this release.
+
+        Raises:
+            ReleaseError: a file is not there (any more): another try of the same release was given up meanwhile.
+        """
         mine = {*_stated_sums(self.store, self.name), COMMIT, SUMS}
         prefix = release_key(self.name, "")
-        for key in list(self.store.keys(prefix)):
+        there = list(self.store.keys(prefix))
+        missing = sorted(mine - {COMMIT} - {key.removeprefix(prefix) for key in there})
+        if missing:
+            raise ReleaseError(f"release {self.name!r} has lost {missing[0]} before it was finished: ask for it again")
+        for key in there:
             if key.removeprefix(prefix) not in mine:
                 self.store.delete(key)
         self.store.put(release_key(self.name, COMMIT), data)

@@ -25,10 +25,11 @@ def releases_sensor(job: Any, interval_s: int) -> dg.SensorDefinition:
         waiting = waiting_releases(tables.store)
         if not waiting:
             return dg.SkipReason("no release is asked for")
-        names = [request.name for request in waiting]
+        # The time is part of the key: who asks again for a release that was refused gets a new run.
+        runs = [dg.RunRequest(run_key=f"release:{r.name}:{r.asked_at}", partition_key=r.name) for r in waiting]
         return dg.SensorResult(
-            run_requests=[dg.RunRequest(run_key=f"release:{name}", partition_key=name) for name in names],
-            dynamic_partitions_requests=[RELEASES.build_add_request(names)],
+            run_requests=runs,
+            dynamic_partitions_requests=[RELEASES.build_add_request([request.name for request in waiting])],
         )
 
     return releases

@@ -39,12 +39,13 @@ COVER_SCHEMA = pa.schema(
         pa.field("mean_colony_cm2", pa.float64()),
         pa.field("inpainted_share", pa.float64(), nullable=False),
         pa.field("valid_cm2", pa.float64(), nullable=False),
-        pa.field("sd_labels", pa.float64(), nullable=False),
+        pa.field("sd_labels", pa.float64()),
         pa.field("sd_corners", pa.float64(), nullable=False),
         pa.field("sd_inpainted", pa.float64(), nullable=False),
     ]
 )
-"""``sd_*``: standard deviations of ``share`` from three named sources; see ``analytics.cover.uncertainty``."""
+"""``sd_*``: standard deviations of ``share`` from three named sources; see ``analytics.cover.uncertainty``. Null
+``sd_labels``: not known, because no person has looked at a picture of the batch."""
 
 COLONY_SCHEMA = pa.schema(
     [
@@ -96,7 +97,7 @@ def quadrat_cover(
     Args:
         shapes: reviewed polygons in pixels of the clean picture.
         taxa: all taxa of the survey's taxonomy.
-        label_sd: by taxon, how far two people's shares of a picture lie from the truth; 0 where not known.
+        label_sd: by taxon, how far two people's shares of a picture lie from the truth; ``None`` = not known.
     """
     picture = shapely.box(-0.5, -0.5, quadrat.width - 0.5, quadrat.height - 0.5)
     invented = _Invented(quadrat)
@@ -132,7 +133,7 @@ def quadrat_cover(
             "cm2": pixels[taxon] * px_cm2,
             "colonies": len(sizes[taxon]),
             "mean_colony_cm2": float(np.mean(sizes[taxon])) if sizes[taxon] else None,
-            "sd_labels": (label_sd or {}).get(taxon, 0.0),
+            "sd_labels": None if label_sd is None else label_sd.get(taxon, 0.0),
             "sd_corners": wobble.get(taxon, 0.0),
             "sd_inpainted": inpainted_sd(pixels[taxon] / total if total else 0.0, invented.area / picture.area),
         }

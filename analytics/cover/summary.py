@@ -7,7 +7,7 @@ holds them already; they are reported beside it (``measurement_sd``) and stand a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from statistics import NormalDist
 from typing import Any
@@ -29,7 +29,7 @@ SUMMARY_SCHEMA = pa.schema(
         pa.field("mean", pa.float64(), nullable=False),
         pa.field("low", pa.float64(), nullable=False),
         pa.field("high", pa.float64(), nullable=False),
-        pa.field("measurement_sd", pa.float64(), nullable=False),
+        pa.field("measurement_sd", pa.float64()),
     ]
 )
 TREND_SCHEMA = pa.schema(
@@ -44,7 +44,7 @@ TREND_SCHEMA = pa.schema(
         pa.field("high", pa.float64()),
     ]
 )
-_ERRORS = ("sd_labels", "sd_corners", "sd_inpainted")
+ERRORS = ("sd_labels", "sd_corners", "sd_inpainted")
 
 
 class Level(StrEnum):
@@ -111,8 +111,9 @@ def at_level(cover: pa.Table, taxonomy: Taxonomy, level: Level) -> pa.Table:
         kept["mean_colony_cm2"] = _joined_mean(kept, row)
         for name in ("share", "cm2", "colonies"):
             kept[name] += row[name]
-        for name in _ERRORS:
-            kept[name] = float(np.hypot(kept[name], row[name]))
+        for name in ERRORS:
+            known = kept[name] is not None and row[name] is not None
+            kept[name] = float(np.hypot(kept[name], row[name])) if known else None
     return pa.Table.from_pylist(list(sums.values()), schema=cover.schema)
 
 
@@ -120,19 +121,21 @@ def summarise(cover: pa.Table) -> pa.Table:
     """Mean cover per taxon, site and year with a 95 % interval, a table of :data:`SUMMARY_SCHEMA`.
 
     With one quadrat the interval comes from its own measuring errors: it says nothing about the site, and
-    ``quadrats`` shows it.
+    ``quadrats`` shows it. Where one of these errors is not known, ``measurement_sd`` is null, and of one quadrat alone
+    the interval is 0 to 1.
     """
-    groups: defaultdict[tuple[str, str | None, int | None], list[dict[str, float]]] = defaultdict(list)
-    for row in cover.select(["taxon", "site", "year", "share", *_ERRORS]).to_pylist():
+    groups: defaultdict[tuple[str, str | None, int | None], list[dict[str, Any]]] = defaultdict(list)
+    for row in cover.select(["taxon", "site", "year", "share", *ERRORS]).to_pylist():
         groups[row["taxon"], row["site"], row["year"]].append(row)
     rows = []
     for taxon, site, year in sorted(groups, key=lambda k: (k[0], k[1] or "", k[2] or 0)):
         mine = groups[taxon, site, year]
         shares = np.array([row["share"] for row in mine])
-        variance = np.mean([sum(row[name] ** 2 for name in _ERRORS) for row in mine]) / len(mine)
-        own = float(np.sqrt(variance))
+        own = _own_error(mine)
         mean = float(shares.mean())
-        low, high = mean_interval(shares) if len(shares) > 1 else (max(0.0, mean - 2 * own), min(1.0, mean + 2 * own))
+        low, high = mean_interval(shares)
+        if len(shares) == 1 and own is not None:
+            low, high = max(0.0, mean - 2 * own), min(1.0, mean + 2 * own)
         rows.append(
             {
                 "taxon": taxon,
@@ -146,6 +149,13 @@ def summarise(cover: pa.Table) -> pa.Table:
             }
         )
     return pa.Table.from_pylist(rows, schema=SUMMARY_SCHEMA)
+
+
+def _own_error(rows: Sequence[Mapping[str, float | None]]) -> float | None:
+    """Standard deviation of the rows' mean from their measuring errors; ``None`` where one of them is not known."""
+    variances = [row[name] for row in rows for name in ERRORS]
+    known = [value**2 for value in variances if value is not None]
+    return float(np.sqrt(sum(known)) / len(rows)) if len(known) == len(variances) else None
 
 
 def trends(cover: pa.Table) -> pa.Table:

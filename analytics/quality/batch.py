@@ -45,12 +45,15 @@ class BatchQuality:
 
         ``mean_iou`` averages over all shapes of the batch as CVAT does over those of a frame; CVAT 2.54 itself
         reports 0 here, because it averages a total that is never filled. ``matched_iou`` is over pairs alone.
+        Without a picture, shares are None.
         """
         overlaps = [value for picture in self.pictures for value in picture.overlaps]
         empty: Counter[str] = sum((p.empty for p in self.pictures), Counter())
         figures = self.confusion.to_json()
         if empty:
             figures |= _with_empty(self.confusion, empty)
+        if not self.pictures:
+            figures |= dict.fromkeys(self.confusion.micro())
         counts = Counter(change.what.value for change in self.changes)
         return {
             **figures,

@@ -16,6 +16,7 @@ def reasons_against(
     failed: int,
     broken: Sequence[Broken],
     ground_truth: dict[str, Any] | None,
+    reviewed: bool = True,
 ) -> list[str]:
     """Why a batch may not enter a release, one line each; empty when it may.
 
@@ -24,7 +25,9 @@ def reasons_against(
         pictures: that came to the last gate.
         failed: of them that ended without labels.
         broken: rules that reviewed outlines break.
-        ground_truth: figures against the ground-truth job; None where the survey has none.
+        ground_truth: figures against the ground-truth job; None where there are none (yet).
+        reviewed: whether people have seen pictures of the batch. Where they have, a threshold against the ground truth
+            that was not measured is not reached.
     """
     found = []
     if not pictures:
@@ -40,6 +43,13 @@ def reasons_against(
     wanted = {"accuracy": thresholds.min_accuracy, "mean_iou": thresholds.min_mean_iou}
     for name, least in wanted.items():
         value = (ground_truth or {}).get(name)
-        if least is not None and value is not None and value < least:
+        if least is None:
+            continue
+        if value is None and reviewed:
+            found.append(
+                f"{name} against the ground-truth job is not measured, min_{name} is {least:.3f}: complete that job, "
+                "then make quality/report again"
+            )
+        elif value is not None and value < least:
             found.append(f"{name} against the ground-truth job is {value:.3f}, min_{name} is {least:.3f}")
     return found

@@ -70,7 +70,7 @@ def _seen(shape: Shape) -> NDArray[np.bool_]:
 
 
 def compare_skeletons(proposed: Sequence[Shape], reviewed: Sequence[Shape]) -> dict[str, Any]:
-    """How far people moved nodes, in pixels: over all nodes, and the worst pictures first."""
+    """How far people moved nodes, in pixels: over all nodes (None without any), and the worst pictures first."""
     before = {s.image_id: s for s in proposed if s.kind == Kind.SKELETON}
     pictures: list[dict[str, Any]] = []
     moved: list[NDArray[np.float64]] = []
@@ -87,10 +87,10 @@ def compare_skeletons(proposed: Sequence[Shape], reviewed: Sequence[Shape]) -> d
     return {
         "pictures": len(pictures),
         "nodes": len(every),
-        "moved_share": float((every > MOVED_PX).mean()) if len(every) else 0.0,
-        "rms_px": float(np.sqrt((every**2).mean())) if len(every) else 0.0,
-        "p95_px": float(np.percentile(every, 95)) if len(every) else 0.0,
-        "max_px": float(every.max()) if len(every) else 0.0,
+        "moved_share": float((every > MOVED_PX).mean()) if len(every) else None,
+        "rms_px": float(np.sqrt((every**2).mean())) if len(every) else None,
+        "p95_px": float(np.percentile(every, 95)) if len(every) else None,
+        "max_px": float(every.max()) if len(every) else None,
         "worst": pictures[:10],
         "drawn_anew": len([s for s in reviewed if s.image_id not in before]),
     }

@@ -17,7 +17,7 @@ from analytics.release.inputs import (
     ReleaseDefectError,
     ReleasePlan,
 )
-from analytics.release.splits import SPLITS, SplitError, Splitter, split_of
+from analytics.release.splits import SPLITS, SplitError, Splitter, split_of, split_of_subset
 from analytics.release.verify import CHECKSUMS, RELEASE_JSON, verify
 from analytics.release.writer import Progress, Shelf, write_release
 
@@ -38,6 +38,7 @@ __all__ = [
     "SplitError",
     "Splitter",
     "split_of",
+    "split_of_subset",
     "verify",
     "write_release",
 ]

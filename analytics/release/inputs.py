@@ -19,7 +19,7 @@ from labels.schema import Kind, Shape, label_defects, shapes_to_table
 from labels.survey_model import Person
 from labels.taxonomy import Taxonomy
 
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 """Changes when equal inputs give other bytes; parts of an interrupted release are reused only when it is the same."""
 
 DEFAULT_FORMATS = ("coco", "yolo", "cvat")
@@ -139,7 +139,7 @@ class BatchInput:
         images = [row for row in self.images if not wanted.by or row.get("by") == wanted.by]
         ids = {row["image_id"] for row in images}
         shapes = [s for s in self.shapes if s.image_id in ids and (not wanted.taxa or s.label in wanted.taxa)]
-        cover = self.cover.select(COVER_SCHEMA.names)
+        cover = self.cover.select(COVER_SCHEMA.names).cast(COVER_SCHEMA)  # older batches may allow fewer nulls
         keep = [
             image in ids and (not wanted.taxa or taxon in wanted.taxa)
             for image, taxon in zip(cover["image_id"].to_pylist(), cover["taxon"].to_pylist(), strict=True)

@@ -25,6 +25,11 @@ def split_of(site: str | None, quadrat: str | None, image_id: str) -> str:
     return SPLITS[-1][0]
 
 
+def split_of_subset(subset: str | None) -> str | None:
+    """The split that a CVAT subset means; ``None`` where it means none."""
+    return _SUBSETS.get((subset or "").strip().lower())
+
+
 class Splitter:
     """Gives every picture its split; by CVAT's subset where that is asked for, and then watches for leaks."""
 
@@ -48,7 +53,7 @@ class Splitter:
         return made
 
     def _of_subset(self, row: Mapping[str, Any], subset: str | None) -> str:
-        split = _SUBSETS.get((subset or "").strip().lower())
+        split = split_of_subset(subset)
         if split is None:
             raise SplitError(
                 f"batch {row['batch']} has the CVAT subset {subset!r}: set cvat.subset of survey {row['survey']} to "

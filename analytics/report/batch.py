@@ -12,7 +12,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from numpy.typing import NDArray
 
-from analytics.quality import BatchQuality
+from analytics.quality import BatchQuality, What
 from analytics.quality.counts import UNMATCHED
 from analytics.report.charts import change_bars, overlap_curve
 from analytics.report.overlay import data_uri, overlay
@@ -22,6 +22,7 @@ from labels.schema import Shape
 WORST_SHOWN = 12
 RULES_SHOWN = 40
 CONFLICTS_SHOWN = 8
+NOT_SEEN = "Nobody was asked about the corals of these pictures: how good the proposals are is not known."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,11 @@ def batch_report(given: BatchReport) -> bytes:
             reasons=given.reasons,
             cards=_cards(given),
             gates=given.gates,
+            nothing="People changed nothing." if given.figures["corals"]["pictures"] else NOT_SEEN,
             confusion=_confusion(given.quality),
             curve=data_uri(overlap_curve(ious), "image/png") if ious else None,
             bars=_bars(given.quality),
+            amounts=_amounts(given),
             labels=given.figures["corals"]["per_label"],
             truth=given.figures.get("ground_truth"),
             beside=beside(given.figures),
@@ -125,11 +128,12 @@ def _cards(given: BatchReport) -> list[tuple[str, str, str]]:
     changes = Counter(corals["changes"])
     touched = sum(changes.values()) - changes["unchanged"]
     precision = corals.get("average_precision") or {}
+    seen = f"{corals['pictures']} seen by people, {len(given.failed)} without labels"
     return [
-        ("pictures", str(len(given.pictures)), f"{len(given.failed)} without labels"),
+        ("pictures", str(len(given.pictures)), seen),
         ("proposals kept", _percent(changes["unchanged"], sum(changes.values())), f"{touched} touched by people"),
-        ("precision", f"{corals['precision']:.3f}", "share of proposals that are right"),
-        ("recall", f"{corals['recall']:.3f}", "share of colonies that were proposed"),
+        ("precision", _plain(corals["precision"]), "share of proposals that are right"),
+        ("recall", _plain(corals["recall"]), "share of colonies that were proposed"),
         ("mean IoU", _plain(corals["matched_iou"]), "of proposals and what became of them"),
         ("mAP50", _plain(precision.get("AP50")), "COCO average precision at IoU 0.5"),
         ("rules broken", str(len(given.broken)), "overlap, sliver, self-crossing, ..."),
@@ -161,6 +165,19 @@ def _bars(quality: BatchQuality) -> str | None:
     for change in quality.changes:
         changes[change.label][change.what.value] += 1
     return data_uri(change_bars(changes), "image/png") if changes else None
+
+
+def _amounts(given: BatchReport) -> list[tuple[str, int, float, float | None]]:
+    """How much people did: what, colonies, their ground as a share of the pictures seen, median way of the outline."""
+    ground = sum(float(np.prod(given.pictures[p.image_id].size)) for p in given.quality.pictures)
+    rows = []
+    for what in (What.RESHAPED, What.RELABELLED, What.ADDED, What.DELETED):
+        mine = [change for change in given.quality.changes if change.what == what]
+        ways = [change.moved_px for change in mine if change.moved_px]
+        if mine and ground:
+            changed = sum(change.changed_px for change in mine) / ground
+            rows.append((what.value, len(mine), changed, float(np.median(ways)) if ways else None))
+    return rows
 
 
 def _doubtful(quality: BatchQuality) -> list[Any]:

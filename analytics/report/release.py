@@ -17,7 +17,9 @@ from analytics.colonies.summary import events_by_year, growth
 from analytics.cover import Level, at_level, summarise, trends
 from analytics.cover.summary import ALL_CORAL
 from analytics.plots import cover_plot
+from analytics.release.inputs import SPLIT_NAMES
 from analytics.report.batch import Picture, templates
+from analytics.report.measured import doubts, point_counts, unseen
 from analytics.report.overlay import data_uri, overlay
 from labels.taxonomy import Taxonomy
 
@@ -73,6 +75,7 @@ class ReleaseReport:
         tracks: rows of ``TRACK_SCHEMA`` on the release's pictures; empty where no quadrat was photographed twice.
         years: pictures of quadrats through their years, JPEG.
         formats: what each format is, by its name.
+        points: what point counts would have said, as ``analytics.report.measured.coral_hits`` gives it.
     """
 
     record: Mapping[str, Any]
@@ -86,11 +89,14 @@ class ReleaseReport:
     tracks: Sequence[Mapping[str, Any]] = ()
     years: Sequence[bytes] = ()
     formats: Mapping[str, str] = field(default_factory=dict)
+    points: pa.Table | None = None
 
 
 def release_report(given: ReleaseReport) -> bytes:
     """The report as one HTML file with everything in it; equal inputs give equal bytes."""
     events, happened = events_by_year(given.tracks)
+    cover = _cover(given)
+    shown = [taxon for taxon in cover["taxa"] if taxon in given.taxonomy.names]
     colors = {taxon.name: taxon.color for taxon in given.taxonomy.taxa}
     return (
         templates()
@@ -99,7 +105,10 @@ def release_report(given: ReleaseReport) -> bytes:
             record=given.record,
             citation=given.citation,
             cards=_cards(given),
-            cover=_cover(given),
+            cover=cover,
+            doubts=doubts(given.cover, given.taxonomy, shown),
+            unseen=unseen(given.cover),
+            points=None if given.points is None else point_counts(given.points, given.cover, given.taxonomy),
             trends=trends(at_level(given.cover, given.taxonomy, Level.ALL)).to_pylist(),
             plot=data_uri(cover_plot(given.cover, given.taxonomy), "image/png"),
             colonies=_colonies(given),
@@ -112,6 +121,7 @@ def release_report(given: ReleaseReport) -> bytes:
             worst=[_worst(worst, given.taxonomy) for worst in given.worst],
             formats=given.formats,
             colors=colors,
+            splits=SPLIT_NAMES,
         )
         .encode("utf-8")
     )
@@ -123,7 +133,7 @@ def _cards(given: ReleaseReport) -> list[tuple[str, str, str]]:
     sites = sorted({row["site"] for row in _places(given.cover) if row["site"]})
     years = sorted({row["year"] for row in _places(given.cover) if row["year"]})
     edited = sum(n for source, n in counts["sources"].items() if source != "model")
-    splits = ", ".join(f"{n} {split}" for split, n in counts["splits"].items())
+    splits = ", ".join(f"{counts['splits'].get(split, 0)} {split}" for split in SPLIT_NAMES)
     checked = f"{given.record['checked_objects']:,} colonies read back from every format"
     return [
         ("pictures", f"{counts['images']:,}", splits),
@@ -206,7 +216,7 @@ def _quality(line: BatchLine) -> dict[str, Any]:
         "precision": corals["precision"],
         "recall": corals["recall"],
         "iou": corals["matched_iou"],
-        "bias": sum(error["bias"] for error in corals["cover_error"].values()),
+        "bias": sum(error["bias"] for error in corals["cover_error"].values()) if corals["pictures"] else None,
         "truth": truth.get("accuracy"),
         "broken": line.figures["broken_rules"],
         "reasons": line.figures["reasons"],

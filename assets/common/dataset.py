@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from analytics.release import BatchInput, Filter, ReleasePlan
+from analytics.release import BatchInput, Filter, ReleasePlan, split_of_subset
 from assets.clean import STAGE as CLEAN
 from assets.common.stage import shapes_by_image
 from assets.corals import GATE as CORALS
@@ -38,7 +38,8 @@ def plan_release(tables: BatchTables, surveys: SurveyCatalog, request: ReleaseRe
     """What a release is, before its batches are read.
 
     Raises:
-        SurveyError: a survey file is missing, or the batches differ in taxonomy or in what splits them.
+        SurveyError: a survey file is missing, the batches differ in taxonomy or in what splits them, or there is no
+            such taxon or split.
         UnfitError: a batch is below its survey's thresholds and the request gives no reason to override.
     """
     configs = [surveys.get(name) for name in request.surveys]
@@ -49,9 +50,7 @@ def plan_release(tables: BatchTables, surveys: SurveyCatalog, request: ReleaseRe
     unknown = sorted(set(request.taxa) - set(taxonomy.names))
     if unknown:
         raise SurveyError(f"{unknown[0]!r} is not a taxon of {taxonomy.reference}: {', '.join(taxonomy.names)}")
-    splits = {request.splits} if request.splits else {config.release.splits for config in configs}
-    if len(splits) != 1:
-        raise SurveyError("the surveys differ in release.splits: say --splits quadrat or --splits subset")
+    by_subset = _by_subset(configs, request)
     unfit = unfit_batches(tables, request.batches)
     if unfit and not request.override:
         batch, reasons = next(iter(unfit.items()))
@@ -69,7 +68,7 @@ def plan_release(tables: BatchTables, surveys: SurveyCatalog, request: ReleaseRe
         Filter(request.taxa, request.by),
         request.override,
         unfit,
-        splits == {"subset"},
+        by_subset,
         request.previous,
         load_topology(next(iter(topologies))) if len(topologies) == 1 else None,
         version("reefline"),
@@ -77,6 +76,21 @@ def plan_release(tables: BatchTables, surveys: SurveyCatalog, request: ReleaseRe
         _creators(configs),
         next((config.release.contact for config in configs if config.release.contact), None),
     )
+
+
+def _by_subset(configs: Sequence[SurveyConfig], request: ReleaseRequest) -> bool:
+    """Whether CVAT's subset says the split; then every survey must have one that means a split."""
+    splits = {request.splits} if request.splits else {config.release.splits for config in configs}
+    if len(splits) != 1:
+        raise SurveyError("the surveys differ in release.splits: say --splits quadrat or --splits subset")
+    by_subset = splits == {"subset"}
+    for config in configs if by_subset else ():
+        if not split_of_subset(config.cvat.subset):
+            raise SurveyError(
+                f"survey {config.name!r} has the CVAT subset {config.cvat.subset!r}: splits by subset need train, val "
+                "or test in cvat.subset; or release with --splits quadrat"
+            )
+    return by_subset
 
 
 def _citation(configs: Sequence[SurveyConfig], release: str) -> str:

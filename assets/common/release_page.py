@@ -1,7 +1,7 @@
 """The page of a release for people, collected from the store: from the release itself and from what lies beside it.
 
-Batches are read one after the other, so memory holds the release's cover table, the sizes of its colonies and the
-worst pictures' outlines, whatever the size of the release. No Dagster.
+Batches are read one after the other, so memory holds the release's cover table, the sizes of its colonies, a line of
+point counts per picture and the worst pictures' outlines, whatever the size of the release. No Dagster.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from numpy.typing import NDArray
 from analytics.quality import What
 from analytics.release import EXPORTERS, ReleasePlan
 from analytics.report import BatchLine, Picture, ReleaseReport, Worst, release_report
+from analytics.report.measured import coral_hits
 from assets.colonies import picture_key, tracks_of
 from assets.common.metadata import thumbnail
 from assets.common.stage import shapes_by_image
 from assets.corals import GATE as CORALS
-from assets.cover import COLONIES
+from assets.cover import COLONIES, POINTS
 from assets.quality import CHANGES, OVERLAY_PX, page_key, report_key
 from resources.object_store import ObjectStore
 from resources.releases import release_key
-from resources.tables import BatchTables
+from resources.tables import BatchTables, NotMadeYetError
 
 STAGE = "datasets/release"
 WORST_SHOWN, YEARS_SHOWN = 9, 4
@@ -68,7 +69,9 @@ def collect(tables: BatchTables, plan: ReleasePlan, record: Mapping[str, Any]) -
     worst: list[_Changed] = []
     sizes: defaultdict[str, list[NDArray[np.float64]]] = defaultdict(list)
     cut_off: Counter[str] = Counter()
+    points: list[pa.Table] = []
     for batch in sorted(by_batch):
+        points += _points(tables, batch)
         worst = heapq.nlargest(WORST_SHOWN, [*worst, *_changed(tables, batch, by_batch[batch])], key=_rank)
         for taxon, whole, cut in _sizes(tables, plan, batch, by_batch[batch]):
             sizes[taxon].append(whole)
@@ -86,6 +89,7 @@ def collect(tables: BatchTables, plan: ReleasePlan, record: Mapping[str, Any]) -
         tracks,
         years,
         {name: EXPORTERS[name].about for name in ("parquet", *plan.formats)},
+        pa.concat_tables(points) if points else None,
     )
 
 
@@ -95,6 +99,14 @@ _COLUMNS = ["batch", "image_id", "width", "height", "site", "year", "quadrat", "
 def _table(store: ObjectStore, name: str, part: str, folder: Path) -> pa.Table:
     store.get_file(release_key(name, f"{part}.parquet"), folder / part)
     return pq.read_table(folder / part, memory_map=False)
+
+
+def _points(tables: BatchTables, batch: str) -> list[pa.Table]:
+    """A row per picture and design, so that a release of any size stays small; none of batches measured without."""
+    try:
+        return [coral_hits(tables.table(POINTS, batch))]
+    except NotMadeYetError:
+        return []
 
 
 def _line(tables: BatchTables, batch: str) -> BatchLine:
@@ -140,7 +152,11 @@ def _said(rows: Sequence[Mapping[str, Any]], area: float) -> list[str]:
         times[said] += 1
         pixels[said] += row["changed_px"]
     many = {said: f"{times[said]} {said}" if times[said] > 1 else said for said in pixels}
-    return [f"{many[said]}, {changed / area:.1%} of the picture" for said, changed in pixels.most_common()]
+    return [f"{many[said]}, {_percent(changed / area)} of the picture" for said, changed in pixels.most_common()]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share >= 0.0005 else "< 0.1 %"
 
 
 def _overlays(

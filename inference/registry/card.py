@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -163,7 +164,9 @@ def _whole(value: Any, least: int, most: int) -> bool:
 
 
 def _figures(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(figure, int | float) for figure in value.values())
+    if not isinstance(value, Mapping):
+        return False
+    return all(isinstance(figure, int | float) and math.isfinite(figure) for figure in value.values())
 
 
 def _plain(value: Any) -> Any:

@@ -73,9 +73,10 @@ def dwca_rows(
                 "identificationRemarks": f"identified in a photo, taxonomy {taxonomy.reference}",
             }
         )
-        sd = sum(row[name] ** 2 for name in ("sd_labels", "sd_corners", "sd_inpainted")) ** 0.5
-        for kind, value, accuracy, unit, method in (
-            ("cover", percent, f"{100 * sd:.4f}", "%", _METHOD),
+        errors = [row[name] for name in ("sd_labels", "sd_corners", "sd_inpainted")]
+        accuracy = "" if None in errors else f"{100 * sum(error**2 for error in errors) ** 0.5:.4f}"
+        for kind, value, error, unit, method in (
+            ("cover", percent, accuracy, "%", _METHOD),
             ("number of colonies", str(row["colonies"]), "", "individuals", "outlines counted"),
         ):
             measurements.append(
@@ -85,7 +86,7 @@ def dwca_rows(
                     "measurementID": f"{occurrence}:{kind}",
                     "measurementType": kind,
                     "measurementValue": value,
-                    "measurementAccuracy": accuracy,
+                    "measurementAccuracy": error,
                     "measurementUnit": unit,
                     "measurementMethod": method,
                 }

@@ -1,7 +1,7 @@
 """Annotations of other programs (COCO, CVAT XML, YOLO) as outlines by file name. What cannot be read is named.
 
 Coordinates are turned into the label table's: pixel centres have integer coordinates. Where a format knows no picture
-size (YOLO), they are shares of the sides, and ``width`` is ``None``.
+size (YOLO), they are shares of the sides.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labels.formats.common import HALF, Pixels, trimmed
-from labels.formats.cvat.geometry import OutlineError, ellipse, mask_outline, mend, rectangle
+from labels.formats.cvat.geometry import MAX_MASK, OutlineError, ellipse, mask_outline, mend, rectangle
 from labels.formats.rle import RleError, decode_rle
 from labels.formats.yolo import mask_parts
 
@@ -39,12 +40,18 @@ class ForeignShape:
 
 @dataclass(slots=True)
 class ForeignPicture:
-    """The outlines of a picture; ``width`` is ``None`` where rings are shares of the sides."""
+    """The outlines of a picture.
+
+    Attributes:
+        width, height: as the file states them, in pixels; ``None`` where it does not.
+        shares: rings are shares of the sides instead of pixels.
+    """
 
     file: str
     width: int | None
     height: int | None
     shapes: list[ForeignShape] = field(default_factory=list)
+    shares: bool = False
 
 
 @dataclass(slots=True)
@@ -63,18 +70,22 @@ def read_coco(data: bytes) -> Reading:
     """
     try:
         document = json.loads(data)
-        images = {i["id"]: ForeignPicture(str(i["file_name"]), i.get("width"), i.get("height"))
+        images = {i["id"]: ForeignPicture(str(i["file_name"]), side(i.get("width")), side(i.get("height")))
                   for i in document["images"]}  # fmt: skip
         names = {c["id"]: str(c["name"]) for c in document["categories"]}
         annotations = document["annotations"]
-    except UNREADABLE as error:
+        if not isinstance(annotations, list):
+            raise TypeError("'annotations' is no list")
+    except (*UNREADABLE, RecursionError) as error:
         raise ForeignError(
             f"not a COCO file: 'images', 'categories' and 'annotations' are expected ({error})"
         ) from error
     reading = Reading(list(images.values()))
-    for item in annotations:
-        what = f"annotation {item.get('id', '?') if isinstance(item, dict) else item!r}"
+    for number, item in enumerate(annotations):
+        what = f"annotation {item.get('id', '?') if isinstance(item, dict) else f'number {number}'}"
         try:
+            if not isinstance(item, dict):
+                raise OutlineError("is no annotation")
             if item.get("iscrowd"):
                 raise OutlineError("a crowd region is no colony")
             picture, label = images[item["image_id"]], names[item["category_id"]]
@@ -87,17 +98,25 @@ def read_coco(data: bytes) -> Reading:
 def _coco_rings(item: Mapping[str, Any], picture: ForeignPicture) -> list[tuple[list[float], list[list[float]]]]:
     segmentation = item["segmentation"]
     if isinstance(segmentation, dict):
-        height, width = segmentation["size"]
-        counts = segmentation["counts"]
-        if isinstance(counts, str):
-            mask = decode_rle(counts, height, width)
-        else:
-            values = np.arange(len(counts)) % 2 == 1
-            mask = np.repeat(values, counts).reshape((height, width), order="F")
-        return _mask_rings(trimmed(mask))
+        return _mask_rings(trimmed(_coco_mask(segmentation, picture)))
     if not segmentation:
         raise OutlineError("no outline")
     return [_moved(*mend(ring)) for ring in segmentation]
+
+
+def _coco_mask(segmentation: Mapping[str, Any], picture: ForeignPicture) -> NDArray[np.bool_]:
+    """Run lengths, compressed or not, as a mask of the whole picture."""
+    height, width = (int(n) for n in segmentation["size"])
+    if picture.width and picture.height and (width, height) != (picture.width, picture.height):
+        raise OutlineError(f"a mask of {width}x{height} px on a picture of {picture.width}x{picture.height} px")
+    if not 0 < height * width <= MAX_MASK:
+        raise OutlineError(f"a mask of {width}x{height} px: no picture is as large")
+    counts = segmentation["counts"]
+    if isinstance(counts, str):
+        return decode_rle(counts, height, width)
+    if min(counts, default=0) < 0 or sum(counts) != height * width:
+        raise OutlineError(f"run lengths that do not fill the mask's {height * width} pixels")
+    return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape((height, width), order="F")
 
 
 def _mask_rings(mask: Pixels) -> list[tuple[list[float], list[list[float]]]]:
@@ -132,7 +151,7 @@ def read_cvat_xml(data: bytes) -> Reading:
         raise ForeignError("not 'CVAT for images 1.1': export the task in this format (tracks are of 'CVAT for video')")
     reading = Reading([])
     for image in root.iter("image"):
-        picture = ForeignPicture(image.attrib.get("name", ""), _size(image, "width"), _size(image, "height"))
+        picture = ForeignPicture(image.attrib.get("name", ""), side(image.get("width")), side(image.get("height")))
         reading.pictures.append(picture)
         for number, element in enumerate(image):
             what = f"{picture.file}, {element.tag} {number}"
@@ -144,9 +163,13 @@ def read_cvat_xml(data: bytes) -> Reading:
     return reading
 
 
-def _size(image: Any, name: str) -> int | None:
-    text = image.attrib.get(name, "")
-    return int(text) if text.isdigit() else None
+def side(stated: Any) -> int | None:
+    """A picture's side in pixels as a file states it; ``None`` for what is none."""
+    try:
+        number = int(stated)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if number > 0 else None
 
 
 def _numbers(text: str) -> list[float]:
@@ -185,7 +208,7 @@ def read_yolo(texts: Mapping[str, bytes], names: Sequence[str]) -> Reading:
     """
     reading = Reading([])
     for file, data in sorted(texts.items()):
-        picture = ForeignPicture(file.rpartition("/")[2].removesuffix(".txt"), None, None)
+        picture = ForeignPicture(file.rpartition("/")[2].removesuffix(".txt"), None, None, shares=True)
         reading.pictures.append(picture)
         for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
             if not line.strip():
@@ -193,8 +216,8 @@ def read_yolo(texts: Mapping[str, bytes], names: Sequence[str]) -> Reading:
             what = f"{file}:{number}"
             try:
                 label, *values = (float(word) for word in line.split())
-                if not 0 <= int(label) < len(names):
-                    raise OutlineError(f"class {int(label)}, where data.yaml has {len(names)}")
+                if not (label.is_integer() and 0 <= label < len(names)):
+                    raise OutlineError(f"class {label:g}, where data.yaml has {len(names)}")
                 ring, holes = mend(_box(values) if len(values) == 4 else values)
                 picture.shapes.append(ForeignShape(names[int(label)], ring, holes, what))
             except UNREADABLE as error:

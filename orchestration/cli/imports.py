@@ -6,6 +6,8 @@ import hashlib
 import json
 import re
 import zipfile
+import zlib
+from collections.abc import Set
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -24,7 +26,8 @@ from labels.schema import Shape
 from labels.survey import SurveyConfig, parse_batch_key
 from labels.taxonomy import load_crosswalk, load_taxonomy
 from orchestration.cli.context import UsageProblem, state
-from resources.imports import OUTLINES, POINTS, imported, save_import
+from resources.imports import OUTLINES, POINTS, imported, report_of, save_import, take_away
+from resources.object_store import ObjectStore
 from resources.tables import BatchTables
 
 NO_FILE = 50
@@ -51,6 +54,8 @@ def import_labels(
         Path | None,
         typer.Option(help="Folder or zip with the pictures of the labels: found by content, whatever they are called."),
     ] = None,
+    name: Annotated[str, typer.Option(help="What the import is called from now on; else as the file.")] = "",
+    replace: Annotated[str, typer.Option(help="An earlier import of the survey that is taken away for this one.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="The whole report, as JSON.")] = False,
 ) -> None:
     """Put old labels on the survey's photos: outlines become what the coral gate proposes, points a point cover."""
@@ -61,18 +66,33 @@ def import_labels(
         if given is not None and not given.exists():
             raise UsageProblem(f"{given} does not exist")
     matcher = Matcher(photos, sums_of(path) | (sums_of(pictures) if pictures else {}))
-    name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "import"
+    name = re.sub(r"[^a-z0-9]+", "-", (name or path.stem).lower()).strip("-") or "import"
+    _refuse_taken(tables.store, survey, name, path, replace)
     try:
         if kind == Kind.CORALNET:
             shapes, report, more = _points(path, labelset, matcher)
         else:
-            shapes, report, more = _outlines(kind, path, config, taxonomy, matcher, tables, name)
-    except (ForeignError, CoralNetError) as error:
+            shapes, report, more = _outlines(kind, path, config, taxonomy, matcher, tables, {name, replace})
+    except (ForeignError, CoralNetError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageProblem(f"{path}: {error}") from error
     which = POINTS if kind == Kind.CORALNET else OUTLINES
-    full = {**report.to_json(), **more}
+    full = {**report.to_json(), **more, "file": str(path.resolve())}
+    if replace:
+        take_away(tables.store, survey, replace)
     where = save_import(tables.store, survey, name, which, shapes, full)
     typer.echo(json.dumps(full, indent=1, ensure_ascii=False) if as_json else _told(report, more, where))
+
+
+def _refuse_taken(store: ObjectStore, survey: str, name: str, path: Path, replace: str) -> None:
+    """CVAT calls every export alike: an import gives way only to the same file, or when that is said."""
+    if replace and report_of(store, survey, replace) is None:
+        raise UsageProblem(f"survey {survey!r} has no import {replace!r} to replace")
+    there = report_of(store, survey, name)
+    if there is not None and replace != name and there.get("file") != str(path.resolve()):
+        raise UsageProblem(
+            f"an import of {there['source']} with {there['labels']} labels is called {name!r} already: give this one "
+            f"another --name, or take that one away with --replace {name}"
+        )
 
 
 def photos_of(tables: BatchTables, survey: str) -> list[PhotoRef]:
@@ -122,14 +142,14 @@ def _outlines(
     taxonomy: str | None,
     photos: Matcher,
     tables: BatchTables,
-    name: str,
+    own: Set[str],
 ) -> tuple[list[Shape], ImportReport, dict[str, Any]]:
     reading = _read(kind, path)
     crosswalk = load_crosswalk(taxonomy, survey.taxonomy) if taxonomy else None
     found = {shape.label for picture in reading.pictures for shape in picture.shapes}
     labels = label_map(found, load_taxonomy(survey.taxonomy).names, crosswalk)
     before = imported(tables.store, survey.name, OUTLINES)
-    taken = {image_id: other for image_id, (other, _) in before.items() if other != name}
+    taken = {image_id: other for image_id, (other, _) in before.items() if other not in own}
     return *match_outlines(reading, path.name, photos, labels, taken), {}
 
 
@@ -162,10 +182,13 @@ def _read_yolo(path: Path) -> Reading:
     if len(settings) != 1:
         raise ForeignError(f"{len(settings)} data.yaml in it, where one is expected: it names the classes")
     try:
-        names = yaml.safe_load(settings[0])["names"]
+        tree = yaml.safe_load(settings[0])
+        names = tree["names"]
+        listed = [str(names[k]) for k in sorted(names)] if isinstance(names, dict) else [str(n) for n in names]
     except (yaml.YAMLError, TypeError, KeyError) as error:
         raise ForeignError("data.yaml has no 'names'") from error
-    listed = [str(names[k]) for k in sorted(names)] if isinstance(names, dict) else [str(n) for n in names]
+    if "kpt_shape" in tree:
+        raise ForeignError("a data set of key points: only outlines (seg) and boxes (detect) can be imported")
     texts = {n: data for n, data in files.items() if n.endswith(".txt") and "labels" in n.split("/")[:-1]}
     return read_yolo(texts, listed)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import getpass
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from assets.common.evaluation import evaluate as run_evaluation
 from assets.common.evaluation import headline, promote_by_rule, read_report, report_table
@@ -29,7 +30,7 @@ def list_models(
     history: Annotated[str, typer.Option(help="What happened to this name, oldest first.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """All models; an asterisk marks the version that a survey gets by the name alone."""
+    """All models; an asterisk marks the version that a survey gets by the name alone. Hashes, licences: --json."""
     models = _models(context)
     if history:
         _show_history(models.history(history), history, as_json)
@@ -48,14 +49,14 @@ def list_models(
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table("", "model", "task", "labels", "held-out figures", "from")
-    table.columns[1].no_wrap = True
-    for row in rows:
+    table = Table("", Column("model", no_wrap=True), Column("task", no_wrap=True), "labels", "held-out figures", "from")
+    for row in sorted(rows, key=lambda row: (row["task"], row["name"], _natural(row["version"]))):
         metrics = row.get("metrics", {})
         shown = [name for name in metrics if "mAP" in name] or [*metrics][:2]
-        figures = ", ".join(f"{name} {metrics[name]:g}" for name in shown)
+        figures = "\n".join(f"{name} {metrics[name]:.3g}" for name in shown)
         labels = str(len(row.get("labels", []))) if row.get("labels") else "–"
-        table.add_row("*" * row["promoted"], row["reference"], row["task"], labels, figures, row["origin"])
+        versioned = f"{row['name']}@{row['version']}"
+        table.add_row("*" * row["promoted"], versioned, row["task"], labels, figures or "–", row["origin"])
     Console().print(table)
 
 
@@ -128,6 +129,11 @@ def rollback(
     typer.echo(f"{event.name} is now {event.version or 'without a promoted version'} (before: {event.previous})")
 
 
+def _natural(version: str) -> list[tuple[int, str]]:
+    """Sorts 9 before 10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", version)]
+
+
 def _models(context: typer.Context) -> InstalledModels:
     return state(context).models
 
@@ -148,5 +154,12 @@ def _show_history(events: list[Event], name: str, as_json: bool) -> None:
     table = Table("when", "what", "version", "before", "by", "why")
     for event in events:
         what = event.action + (" (forced)" if event.forced else "")
-        table.add_row(event.when, what, event.version or "none", event.previous or "none", event.who, event.why)
+        table.add_row(
+            event.when[:16].replace("T", " "),
+            what,
+            event.version or "none",
+            event.previous or "none",
+            event.who,
+            event.why,
+        )
     Console().print(table if events else f"nothing has happened to {name}")

@@ -127,10 +127,10 @@ def test_the_share_does_not_depend_on_the_resolution(side):
     assert shares(rows)["Porites"] == pytest.approx(shares(base)["Porites"], rel=0.01)
 
 
-def table(values):
+def table(values, label_sd=0.0):
     rows = []
     for i, value in enumerate(values):
-        row = quadrat_cover(quadrat(), [], ["Porites"])[0]
+        row = quadrat_cover(quadrat(), [], ["Porites"], None if label_sd is None else {"Porites": label_sd})[0]
         rows.append({**row, "image_id": f"{i:016d}", "share": value})
     return pa.Table.from_pylist(rows, schema=COVER_SCHEMA)
 
@@ -160,6 +160,18 @@ def test_one_quadrat_says_what_its_own_errors_allow_and_nothing_of_the_site():
     [row] = summarise(table([0.2])).to_pylist()
     assert (row["low"], row["high"], row["quadrats"]) == (0.2, 0.2, 1)
     assert mean_interval([0.2]) == (0, 1)
+
+
+def test_what_nobody_measured_is_not_said_to_be_exact():
+    [row] = summarise(table([0.2], label_sd=None)).to_pylist()
+    assert (row["low"], row["high"], row["measurement_sd"]) == (0, 1, None)
+    [row] = summarise(table([0.2, 0.3], label_sd=None)).to_pylist()
+    assert (row["low"], row["high"]) == mean_interval([0.2, 0.3])
+    assert row["measurement_sd"] is None
+    [row] = summarise(table([0.2, 0.3], label_sd=0.02)).to_pylist()
+    assert row["measurement_sd"] == pytest.approx(0.02 / np.sqrt(2))
+    [row] = at_level(table([0.2], label_sd=None), load_taxonomy("demo-reef"), Level.ALL).to_pylist()
+    assert row["sd_labels"] is None
 
 
 def test_a_site_without_a_taxon_still_may_have_some():

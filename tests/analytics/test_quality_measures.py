@@ -15,10 +15,12 @@ from analytics.quality.agreement import (
     ratings_at,
 )
 from analytics.quality.detection import average_precision, boundary_iou, cover_error, panoptic_quality
-from analytics.quality.rules import broken_rules
+from analytics.quality.gate import reasons_against
+from analytics.quality.rules import Broken, broken_rules
 from analytics.quality.runs import areas, iou, runs_of, visible, without
 from labels.formats.rle import encode_rle
 from labels.schema import Kind, Shape
+from labels.survey_model import Quality, Rule
 
 LABELS = ("Acropora", "Porites")
 SIZE = (200, 150)
@@ -206,3 +208,26 @@ def test_every_broken_rule_is_named_with_its_shapes():
     } <= found
     assert ("overlap", "good", "leaning") in found
     assert rules(broken) == {("not a number", "broken", None)}
+
+
+def test_the_gate_says_why_a_batch_is_not_fit():
+    strict = Quality(max_failed_share=0.1, forbidden=["tiny"], min_accuracy=0.8, min_mean_iou=0.7)
+    broken = [
+        Broken(f"p{n}", Rule(rule), f"s{n}", None, 1.0, "") for n, rule in enumerate(("tiny", "sliver", "tiny"), 1)
+    ]
+    assert reasons_against(strict, 10, 3, broken, {"accuracy": 0.75, "mean_iou": 0.9}) == [
+        "3 of 10 pictures have no labels (30%; max_failed_share is 10%)",
+        "2 outlines break the rule 'tiny', the first is s1 of p1",
+        "accuracy against the ground-truth job is 0.750, min_accuracy is 0.800",
+    ]
+    assert reasons_against(strict, 10, 1, [], {"accuracy": 0.8, "mean_iou": 0.7}) == []
+    assert reasons_against(strict, 0, 0, [], None, reviewed=False) == ["it has no picture"]
+
+
+def test_a_threshold_that_was_not_measured_is_not_reached_where_people_have_looked():
+    strict = Quality(min_accuracy=0.8)
+    [why] = reasons_against(strict, 10, 0, [], None)
+    assert "accuracy against the ground-truth job is not measured" in why
+    assert reasons_against(strict, 10, 0, [], {"accuracy": None}) == [why]
+    assert reasons_against(strict, 10, 0, [], None, reviewed=False) == []
+    assert reasons_against(Quality(), 10, 0, [], None) == []

@@ -104,10 +104,13 @@ def test_a_survey_that_asks_nobody_goes_from_photo_to_release(tmp_path, photos, 
     table = cover.measure(tables, survey, BATCH)
     tables.write_table("cover/quadrats", BATCH, table)
     report = quality.write_report(tables, survey, BATCH)
-    assert report.figures["corals"]["accuracy"] == 1.0
-    assert tables.table("quality/changes", BATCH).num_rows == len(tables.labels("corals/reviewed", BATCH))
+    assert table["sd_labels"].null_count == table.num_rows, "a model's labels were taken for exact"
+    assert (report.figures["corals"]["pictures"], report.figures["corals"]["accuracy"]) == (0, None)
+    assert report.figures["corners"]["rms_px"] is None
+    assert tables.table("quality/changes", BATCH).num_rows == 0, "proposals that nobody saw count as kept"
     page = tables.store.get(quality.page_key(BATCH)).decode()
     assert "Passes the thresholds of its survey" in page
+    assert "how good the proposals are is not known" in page
     assert "http" not in page, "a report must be readable offline"
     assert 0.02 < sum(table["share"].to_pylist()) < 0.9
     catalog = SurveyCatalog(tmp_path / "surveys")

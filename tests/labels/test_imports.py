@@ -77,7 +77,12 @@ def test_everything_that_is_not_imported_is_accounted_for():
         ("nowhere.jpg", (2000, 1000), {}, "no photo of the survey has this name (1 objects)"),
         ("temae_2021_02.jpg", (2000, 1000), {}, "2 photos have this name: 2021/Temae_2021_02.jpg, 2022"),
         ("Temae_2021_01.jpg", (2000, 2000), {}, "2000x2000 px, the photo has 2000x1000: another cut"),
-        ("Temae_2021_01.jpg", (2000, 1000), {"a" * 16: "older"}, "import older has labelled 2021/Temae_2021_01.JPG"),
+        (
+            "Temae_2021_01.jpg",
+            (2000, 1000),
+            {"a" * 16: "older"},
+            "import older has labelled 2021/Temae_2021_01.JPG already: --replace older",
+        ),
     ],
 )
 def test_a_picture_that_does_not_match_says_why(name, size, taken, why):
@@ -85,6 +90,36 @@ def test_a_picture_that_does_not_match_says_why(name, size, taken, why):
     shapes, report = match_outlines(reading, "old.json", Matcher(PHOTOS), {"porites": "Porites"}, taken)
     assert shapes == []
     assert why in report.unmatched[name]
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "why"),
+    [
+        ({"size": [100, 200], "counts": [0, 20_000]}, "a mask of 200x100 px on a picture of 1000x500 px"),
+        ({"size": [500, 1000], "counts": [0, 10**12]}, "do not fill the mask's 500000 pixels"),
+        ({"size": [500, 1000], "counts": [-5, 500_005]}, "do not fill the mask's 500000 pixels"),
+        ([[1100, 10, 1200, 10, 1200, 90]], "lies outside of the 2000x1000 photo"),
+        ([[10, 10, 1e30, 10, 1200, 90]], "reaches far beyond the 2000x1000 photo"),
+    ],
+)
+def test_labels_that_would_lie_elsewhere_or_fill_the_memory_are_named(segmentation, why):
+    good = {"category_id": 1, "segmentation": [SQUARE]}
+    reading = read_coco(coco({"category_id": 1, "segmentation": segmentation}, good))
+    shapes, report = match_outlines(reading, "old.json", Matcher(PHOTOS), {"porites": "Porites"}, {})
+    assert [shape.attributes[IMPORTED_FROM] for shape in shapes] == ["old.json, annotation 1"]
+    [problem] = report.problems
+    assert problem.startswith("annotation 0: ")
+    assert why in problem
+
+
+@pytest.mark.parametrize("size", [(None, None), (0, 0), (-2000, -1000), ("wide", "high")])
+def test_where_a_file_states_no_size_pixels_are_those_of_the_photo_and_that_is_said(size):
+    reading = read_coco(coco({"category_id": 1, "segmentation": [SQUARE]}, images=[("temae_2021_01.png", *size)]))
+    [shape], report = match_outlines(reading, "old.json", Matcher(PHOTOS), {"porites": "Porites"}, {})
+    assert shape.points == [99.5, 99.5, 199.5, 99.5, 199.5, 199.5, 99.5, 199.5]
+    assert report.problems == [
+        "temae_2021_01.png: its size is not stated, so it is taken to be the photo's, 2000x1000 px"
+    ]
 
 
 def test_a_whole_path_tells_photos_of_one_name_apart():
@@ -115,6 +150,9 @@ def test_an_xml_of_cvat_keeps_boxes_and_ellipses_and_names_the_rest():
         (read_coco, b"{}"),
         (read_coco, b"not json"),
         (read_coco, b"[]"),
+        (read_coco, b'{"images": [], "categories": [], "annotations": null}'),
+        (read_coco, b'{"images": [], "categories": [], "annotations": {"a": 1}}'),
+        (read_coco, b"[" * 100_000),
         (read_cvat_xml, b"<nothing"),
         (read_cvat_xml, b"<svg/>"),
         (read_cvat_xml, b'<!DOCTYPE a [<!ENTITY b "c">]><annotations/>'),

@@ -131,6 +131,13 @@ def test_honeypots_that_cannot_be_hidden_and_copies_that_nobody_else_could_draw_
     parse_survey("name: reef\nphotos: {folder: x}\ncvat: {job_size: 9, honeypots: {}}\n", "reef.yaml")
 
 
+def test_a_threshold_against_a_ground_truth_that_nobody_draws_is_refused():
+    assert (
+        "quality.min_accuracy: is against a ground-truth job" in problems(SMALL + "quality: {min_accuracy: 0.8}\n")[0]
+    )
+    parse_survey(SMALL + "quality: {min_accuracy: 0.8}\ncvat: {ground_truth: {}}\n", "s")
+
+
 def test_settings_without_effect_in_the_workflow_are_refused():
     assert (
         "lattice: has no effect in workflow two_stage"

@@ -89,6 +89,13 @@ def test_what_cannot_be_added_is_one_line(home, reefline):
     refused(reefline("models", "add", entry(home, labels="")), "must list its labels")
     (home / "half.onnx").write_bytes((home / "m.onnx").read_bytes()[:5000])
     refused(reefline("models", "add", entry(home, file="half.onnx")), "was the file cut off?")
+    refused(reefline("models", "add", entry(home, labels="Acropora, Porites")), "card lists 2 labels")
+    path = home / entry(home)
+    path.write_text(path.read_text().replace("input_px: 640", "input_px: 17"))
+    refused(reefline("models", "add", path.name), "with 5 labels at 17 px")
+    path.write_text(path.read_text() + "metrics: {mAP50: .nan}\n")
+    refused(reefline("models", "add", path.name), "metrics must be numbers by name")
+    assert [row["origin"] for row in json.loads(reefline("models", "list", "--json")[1])] == ["shipped"] * 4
     refused(reefline("models", "evaluate", "demo-corals@3", "--release", "reef-1"), "has not been made")
 
 

@@ -1,6 +1,7 @@
 """Asking for releases: frozen lists, options, and which release came before."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from resources.releases import (
     read_request,
     release_key,
     release_tables,
+    requests,
     waiting_releases,
 )
 
@@ -34,11 +36,32 @@ def test_a_request_comes_back_with_all_its_options(store):
 
 def test_asking_twice_is_one_request_and_asking_for_something_else_is_refused(store):
     first = ask_for_release(store, "r-1", ["reef.0001"])
-    assert ask_for_release(store, "r-1", ["reef.0001"]) == first
+    again = ask_for_release(store, "r-1", ["reef.0001"])
+    assert (again.asked_at > first.asked_at, replace(again, asked_at=first.asked_at)) == (True, first)
+    assert [r.name for r in requests(store)] == ["r-1"]
     with pytest.raises(ReleaseError, match="exists with other batches"):
         ask_for_release(store, "r-1", ["reef.0002"])
     with pytest.raises(ReleaseError, match="exists with other formats or filters"):
         ask_for_release(store, "r-1", ["reef.0001"], by="person")
+
+
+def test_a_refused_release_takes_the_override_it_is_asked_for_again_with(store):
+    ask_for_release(store, "r-1", ["reef.0001"], "for the paper")
+    ask_for_release(store, "r-1", ["reef.0001"], override="agreed with Anna")
+    assert (read_request(store, "r-1").override, read_request(store, "r-1").reason) == (
+        "agreed with Anna",
+        "for the paper",
+    )
+    finish(store, "r-1")
+    made = read_request(store, "r-1")
+    assert ask_for_release(store, "r-1", ["reef.0001"], override="another") == made
+
+
+def test_a_release_that_lost_a_file_on_the_way_is_not_committed(store):
+    store.put(release_key("r-1", "checksums.sha256"), b"0  labels.parquet\n")
+    with pytest.raises(ReleaseError, match=r"has lost labels\.parquet before it was finished"):
+        ReleaseShelf(store, "r-1").commit(b"{}")
+    assert not store.exists(release_key("r-1", "release.json"))
 
 
 def test_the_release_before_is_the_last_finished_one_of_the_same_surveys(store):

@@ -96,8 +96,12 @@ def test_a_release_is_asked_for_until_it_is_made(tables):
     assert isinstance(tick(), dg.SkipReason)
     ask_for_release(tables.store, "reef-1.0.0", ["reef.0001"])
     result = tick()
-    assert [r.run_key for r in result.run_requests] == ["release:reef-1.0.0"]
+    [first] = result.run_requests
+    assert first.partition_key == "reef-1.0.0"
+    assert [r.run_key for r in tick().run_requests] == [first.run_key]
     assert result.dynamic_partitions_requests[0].partition_keys == ["reef-1.0.0"]
+    ask_for_release(tables.store, "reef-1.0.0", ["reef.0001"])
+    assert [r.run_key for r in tick().run_requests] != [first.run_key], "asked again, it is not tried again"
     tables.store.put(release_key("reef-1.0.0", "release.json"), b"{}")
     assert isinstance(tick(), dg.SkipReason)
 
