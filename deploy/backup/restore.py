@@ -16,7 +16,7 @@ from deploy.backup.take import PASSING, dagster_files, inbox_file
 from deploy.local.dagster_home import make_storage, write_config
 from deploy.local.runtime import write_env
 from deploy.local.supervisor import is_running
-from orchestration.instance import URL_VARIABLE, dagster_home, dagster_instance
+from orchestration.instance import URL_VARIABLE, dagster_database, dagster_home, dagster_instance
 from resources.inbox import Inbox
 from resources.inbox.tables import metadata as inbox_tables
 from resources.object_store import open_store
@@ -64,7 +64,7 @@ def _refuse_unfit(settings: Settings, kept: BackupSet) -> None:
             )
     if is_running(settings.home):
         raise BackupError(f"reefline runs on {settings.home}: stop it first")
-    kinds = {"dagster": "postgres" if settings.dagster else "sqlite"}
+    kinds = {"dagster": "postgres" if dagster_database(settings) else "sqlite"}
     kinds["inbox"] = "sqlite" if inbox_file(settings) else "postgres"
     for part, kind in kinds.items():
         held = kept.part(part).facts.get("kind", kind)
@@ -85,8 +85,8 @@ def occupied(settings: Settings) -> list[str]:
     file = inbox_file(settings)
     if (file.exists() and Inbox(settings.inbox).last_id()) if file else not _no_rows(settings.inbox):
         filled.append("the inbox")
-    if settings.dagster:
-        if not empty_postgres(settings.dagster):
+    if database := dagster_database(settings):
+        if not empty_postgres(database):
             filled.append("Dagster's database")
     elif dagster_files(dagster_home(settings)) and _has_runs(settings):
         filled.append(f"Dagster's history in {dagster_home(settings)}")
@@ -124,9 +124,9 @@ def _dagster(settings: Settings, shelf: Shelf, part: Part) -> None:
     home = dagster_home(settings)
     if not (home / "dagster.yaml").exists():
         write_config(home, postgres=bool(settings.dagster))
-    if settings.dagster:
-        make_storage(home, {URL_VARIABLE: settings.dagster})
-        load_postgres(shelf, part, settings.dagster)
+    if database := dagster_database(settings):
+        make_storage(home, {URL_VARIABLE: database})
+        load_postgres(shelf, part, database)
         return
     for name in ("history", "schedules"):  # without rows: that was looked at
         shutil.rmtree(home / name, ignore_errors=True)

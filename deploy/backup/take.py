@@ -14,12 +14,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from deploy.backup.clickhouse import dump_clickhouse
+from deploy.backup.cvat_tasks import take_tasks
 from deploy.backup.databases import dump_postgres, dump_sqlite
 from deploy.backup.secret_settings import pack_settings
 from deploy.backup.shelf import BackupError, BackupSet, Item, Part, Shelf, Tell
-from orchestration.instance import dagster_home
+from orchestration.instance import dagster_database, dagster_home
 from resources.bundle import make_cvat
-from resources.cvat.backups import save_backup
 from resources.inbox import Inbox
 from resources.inbox.tables import metadata as inbox_tables
 from resources.object_store import MissingObjectError, open_store
@@ -57,7 +57,7 @@ def take_backup(
         "store": lambda _: _store(settings, shelf, made.problems, read_all=read_all),
         "clickhouse": lambda scratch: _clickhouse(settings, shelf, scratch),
         "sandbox": lambda scratch: _sandbox(settings, shelf, scratch),
-        "cvat": lambda scratch: _cvat(settings, shelf, scratch) if with_cvat else Part(),
+        "cvat": lambda scratch: _cvat(settings, shelf, scratch, made.problems) if with_cvat else Part(),
         "surveys": lambda _: _surveys(settings, shelf),
         "settings": lambda _: Part(facts=pack_settings(settings)),
     }
@@ -93,9 +93,10 @@ def inbox_file(settings: Settings) -> Path | None:
 
 
 def _dagster(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
-    if settings.dagster:
-        shared = list(inbox_tables.tables) if settings.inbox == settings.dagster else []
-        return dump_postgres(shelf, settings.dagster, scratch, without=shared)
+    database = dagster_database(settings)
+    if database:
+        shared = list(inbox_tables.tables) if settings.inbox == database else []
+        return dump_postgres(shelf, database, scratch, without=shared)
     return dump_sqlite(shelf, dagster_files(dagster_home(settings)), scratch)
 
 
@@ -152,24 +153,8 @@ def _sandbox(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
     return part
 
 
-def _cvat(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
-    """CVAT's own backup of each review task; one that has not changed since the newest set is not asked for again."""
-    cvat, part = make_cvat(settings), Part(facts={"updated": {}})
-    names = shelf.names()
-    before = shelf.read(names[-1]).part("cvat") if names else Part()
-    kept = {item.path: item for item in before.items}
-    for review in Inbox(settings.inbox).reviews():
-        if review.task_id is None:
-            continue
-        path = f"{review.batch}.{review.gate}.zip"
-        updated = str(cvat.session.request("GET", f"/api/tasks/{review.task_id}")["updated_date"])
-        part.facts["updated"][path] = updated
-        if path in kept and before.facts["updated"].get(path) == updated:
-            part.items.append(kept[path])
-            continue
-        save_backup(cvat.session, review.task_id, scratch / "task.zip")
-        part.items.append(shelf.keep_file(path, scratch / "task.zip"))
-    return part
+def _cvat(settings: Settings, shelf: Shelf, scratch: Path, problems: list[str]) -> Part:
+    return take_tasks(make_cvat(settings), Inbox(settings.inbox), shelf, scratch, problems)
 
 
 def _surveys(settings: Settings, shelf: Shelf) -> Part:

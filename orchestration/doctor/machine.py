@@ -17,6 +17,7 @@ import psutil
 import sqlalchemy as sa
 
 from orchestration.doctor.findings import SECONDS, Finding, Level, one_line
+from orchestration.instance import dagster_database
 from resources.bundle import declared_storage, make_notifier
 from resources.settings import Settings, SettingsError
 
@@ -132,8 +133,8 @@ def check_clock(settings: Settings) -> Iterator[Finding]:
                 offsets["CVAT"] = parsedate_to_datetime(answer.headers["date"]).timestamp() - time.time()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             pass  # the CVAT check says what is wrong with it
-    for url in {settings.inbox, settings.dagster} if settings.inbox.startswith("postgresql") else {settings.dagster}:
-        if url:
+    for url in {settings.inbox, dagster_database(settings)}:
+        if url.startswith("postgresql"):
             offsets["the database"] = _database_offset(url)
     known = {name: offset for name, offset in offsets.items() if offset is not None}
     for name, offset in known.items():
