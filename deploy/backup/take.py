@@ -6,7 +6,7 @@ import re
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,14 +27,22 @@ from resources.settings import Settings
 
 BY_CONTENT = re.compile(r"(?:images/.+|models/weights)/([0-9a-f]{64})(?:\.[a-z0-9]+)?$")
 """Objects that are named by the hash of their bytes, and never change."""
-PASSING = ("probes/",)
+RESTORING = "platform/restoring.json"
+"""Names the set that a restore is at work on."""
+PASSING = ("probes/", RESTORING)
 NAME = "%Y%m%dT%H%M%SZ"
 """Of a set: the second it was begun in, UTC."""
 SURVEY_FILES = (".yaml", ".yml", ".md")
 
 
 def take_backup(
-    settings: Settings, shelf: Shelf, tell: Tell = lambda _: None, *, with_cvat: bool = False, read_all: bool = False
+    settings: Settings,
+    shelf: Shelf,
+    tell: Tell = lambda _: None,
+    *,
+    with_cvat: bool = False,
+    read_all: bool = False,
+    versions: Mapping[str, str] | None = None,
 ) -> BackupSet:
     """Keep everything that belongs to an installation; what is kept already is not copied again.
 
@@ -44,13 +52,14 @@ def take_backup(
         tell: told of each part.
         with_cvat: also CVAT's own backups of all review tasks that have changed since the last set.
         read_all: read pictures that are kept already, too, to find those that were damaged on disk since.
+        versions: of the software that the data is of, where that is not the installed one.
 
     Raises:
         BackupError: a part cannot be read. Nothing counts until the set is written, as the last act.
     """
     now = _free_second(shelf)
-    versions = {name: version(name) for name in ("reefline", "dagster")}
-    made = BackupSet(now.strftime(NAME), now.isoformat(timespec="seconds"), versions)
+    made_with = dict(versions or {name: version(name) for name in ("reefline", "dagster")})
+    made = BackupSet(now.strftime(NAME), now.isoformat(timespec="seconds"), made_with)
     parts: dict[str, Callable[[Path], Part]] = {
         "dagster": lambda scratch: _dagster(settings, shelf, scratch),
         "inbox": lambda scratch: _inbox(settings, shelf, scratch),
