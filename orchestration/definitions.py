@@ -27,7 +27,9 @@ from orchestration.executors import share_executor
 from orchestration.jobs import make_release, shared_jobs, start_batch
 from orchestration.schedules import all_schedules
 from resources.bundle import build_resources
+from resources.object_store import open_store
 from resources.settings import Settings, load_settings
+from resources.version_record import check_in
 from sensors.failures import failures_sensor
 from sensors.overdue import overdue_sensor
 from sensors.releases import releases_sensor
@@ -87,4 +89,6 @@ def step_owners(assets: Iterable[Any]) -> dict[str, str]:
 @dg.definitions
 def defs() -> dg.Definitions:
     """Entry point of the code location."""
-    return build_defs()
+    settings = load_settings()
+    check_in(open_store(settings.store), first=False)
+    return build_defs(settings)

@@ -2,7 +2,7 @@
 
 ``BACKUP`` would need a backup disk in the server's configuration, and chDB refuses it; this needs neither, and goes
 back into either kind. A chDB folder belongs to one path per process, so this works in a process of its own:
-``python -m deploy.backup.clickhouse dump|load URL FOLDER``.
+``python -m deploy.backup.clickhouse dump|load|count FOLDER``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from deploy.backup.shelf import BackupError, Part, Shelf
-from resources.clickhouse import ClickHouse, ClickHouseUnavailable, Session
+from resources.clickhouse import ClickHouse, Session
 
 INDEX = "tables.json"
 URL_VARIABLE = "BACKUP_CLICKHOUSE_URL"
@@ -38,10 +39,10 @@ def dump_clickhouse(shelf: Shelf, url: str, scratch: Path) -> Part:
 
 
 def load_clickhouse(shelf: Shelf, part: Part, url: str, scratch: Path) -> None:
-    """Put tables and views back into an empty database, and compare what came back.
+    """Put tables and views back, in the place of those of the same names, and compare what came back.
 
     Raises:
-        BackupError: it cannot be used, is not empty, or holds something else afterwards.
+        BackupError: it cannot be used, or holds something else afterwards.
     """
     folder = scratch / "clickhouse"
     folder.mkdir()
@@ -50,6 +51,16 @@ def load_clickhouse(shelf: Shelf, part: Part, url: str, scratch: Path) -> None:
             copy.replace(folder / item.path)
     (folder / INDEX).write_text(json.dumps(part.facts["tables"]), encoding="utf-8")
     _apart("load", url, folder)
+
+
+def clickhouse_rows(url: str) -> int:
+    """Rows in the tables of a database; those that only say which migrations it has do not count.
+
+    Raises:
+        BackupError: it cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="reefline-count-") as folder:
+        return sum(int(table["rows"]) for table in _apart("count", url, Path(folder)))
 
 
 def _apart(what: str, url: str, folder: Path) -> list[dict[str, Any]]:
@@ -84,8 +95,7 @@ def _load(session: Session, folder: Path) -> None:
     client = session.client
     tables = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     here = str(client.command("SELECT currentDatabase()"))
-    if int(client.command("SELECT count() FROM system.tables WHERE database = currentDatabase()")):
-        raise BackupError("the database is not empty: give an empty one")
+    _make_room(session, tables)
     for table in (t for t in tables if not t["view"]):
         client.command(_moved(table, here))
         if table["rows"]:
@@ -95,6 +105,25 @@ def _load(session: Session, folder: Path) -> None:
         if found != {name: table[name] for name in found}:
             raise BackupError(f"table {table['name']} came back otherwise: {found}")
     _make_views(client, [t for t in tables if t["view"]], here)
+
+
+def _count(session: Session, folder: Path) -> None:
+    asked = (
+        "SELECT name, total_rows FROM system.tables WHERE database = currentDatabase() "
+        "AND total_rows > 0 AND name != 'schema_migrations'"
+    )
+    found = [{"name": name, "rows": int(rows)} for name, rows in session.client.query(asked).result_rows]
+    (folder / INDEX).write_text(json.dumps(found), encoding="utf-8")
+
+
+def _make_room(session: Session, tables: list[dict[str, Any]]) -> None:
+    """Drop what was made by migrations, or by a restore that broke off: that nothing is lost was asked before."""
+    there = session.client.query("SELECT name, engine FROM system.tables WHERE database = currentDatabase()")
+    wanted = {table["name"] for table in tables}
+    found = sorted(there.result_rows, key=lambda row: "View" not in row[1])  # views first
+    for name, engine in found:
+        if name in wanted:
+            session.client.command(f"DROP {'VIEW' if 'View' in engine else 'TABLE'} IF EXISTS `{name}` SYNC")
 
 
 def _make_views(client: Any, views: list[dict[str, Any]], here: str) -> None:
@@ -124,14 +153,17 @@ def _digest(session: Session, name: str) -> dict[str, Any]:
     return {"rows": int(rows), "digest": str(digest)}
 
 
+WORK = {"dump": _dump, "load": _load, "count": _count}
+
+
 def main() -> int:
     """Dump or load; one line on standard error says what is wrong."""
     what, folder = sys.argv[1:]
     try:
         with ClickHouse(os.environ[URL_VARIABLE]).session() as session:
-            (_dump if what == "dump" else _load)(session, Path(folder))
-    except (BackupError, ClickHouseUnavailable, OSError) as error:
-        print(error, file=sys.stderr)
+            WORK[what](session, Path(folder))
+    except Exception as error:  # the driver's errors have no common ground between server and chDB
+        print(str(error).strip().splitlines()[0] if str(error).strip() else repr(error), file=sys.stderr)
         return 1
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +11,18 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from deploy.backup.cvat_tasks import bring_tasks
 from deploy.backup.restore import restore_backup
 from deploy.backup.shelf import Shelf
 from deploy.backup.take import take_backup
 from deploy.backup.upgrade import upgrade as move_up
 from deploy.backup.verify import PARTS, verify_backup
+from deploy.local.runtime import RESTORED
+from deploy.local.supervisor import is_running
 from orchestration.cli.context import UsageProblem, state
+from resources.audit import Audit
+from resources.bundle import make_cvat
+from resources.inbox import Inbox
 from resources.object_store import StoreError, open_store
 from resources.settings import Settings, load_settings
 
@@ -123,14 +130,44 @@ def extract_command(
     Console(highlight=False).print(f"{len(items)} files in {to}", soft_wrap=True)
 
 
-def restore(context: typer.Context, name: Name = None, at: Place = "", home: Home = None) -> None:
-    """Put a backup back into an empty installation that stands still."""
+def restore(
+    context: typer.Context,
+    name: Name = None,
+    at: Place = "",
+    home: Home = None,
+    cvat: Annotated[
+        bool,
+        typer.Option(
+            "--cvat", help="Only the review tasks, into a CVAT that has lost them; after 'restore' and 'cvat apply'."
+        ),
+    ] = False,
+) -> None:
+    """Put a backup back into an empty installation that stands still. One that broke off may be repeated."""
     settings = _settings(context, home, must_exist=False)
     console = Console(highlight=False)
+    if cvat:
+        _bring_tasks(settings, _shelf(settings, at), name, console)
+        return
     done = restore_backup(settings, _shelf(settings, at), name, lambda line: console.print(escape(line)))
     console.print(f"{done.name} is back.")
     for line in done.by_hand:
         console.print(escape(line), style="yellow", soft_wrap=True)
+
+
+def _bring_tasks(settings: Settings, shelf: Shelf, name: str | None, console: Console) -> None:
+    kept = shelf.read(name)
+    if not kept.part("cvat").facts.get("tasks"):
+        raise UsageProblem(f"{kept.name} holds no tasks of CVAT: they are kept by 'reefline backup --cvat'")
+    if is_running(settings.home):
+        raise UsageProblem(f"reefline runs on {settings.home}: stop it first")
+    inbox = Inbox(settings.inbox)
+    audit = Audit(inbox, f"person {getpass.getuser()}", "reefline restore --cvat")
+    done = bring_tasks(make_cvat(settings, audit), inbox, shelf, kept, lambda line: console.print(escape(line)))
+    console.print(f"{done.imported} tasks are back, {done.there} were there.")
+    for problem in done.problems:
+        console.print(escape(problem), style="bold red", soft_wrap=True)
+    if done.problems:
+        raise typer.Exit(1)
 
 
 def upgrade(
@@ -149,9 +186,9 @@ def upgrade(
 def _settings(context: typer.Context, home: Path | None, *, must_exist: bool = True) -> Settings:
     if home is None:
         return state(context).settings
-    env = home / "reefline.env"
-    if env.is_file():
-        return load_settings(env)
+    for env in (home / "reefline.env", home / RESTORED):
+        if env.is_file():
+            return load_settings(env).model_copy(update={"home": home})
     if must_exist:
         raise UsageProblem(f"{home} holds no reefline.env: give the folder of an installation made by 'reefline up'")
     return load_settings().model_copy(update={"home": home})

@@ -6,7 +6,7 @@ import re
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,12 +14,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from deploy.backup.clickhouse import dump_clickhouse
+from deploy.backup.cvat_tasks import take_tasks
 from deploy.backup.databases import dump_postgres, dump_sqlite
 from deploy.backup.secret_settings import pack_settings
 from deploy.backup.shelf import BackupError, BackupSet, Item, Part, Shelf, Tell
-from orchestration.instance import dagster_home
+from orchestration.instance import dagster_database, dagster_home
 from resources.bundle import make_cvat
-from resources.cvat.backups import save_backup
 from resources.inbox import Inbox
 from resources.inbox.tables import metadata as inbox_tables
 from resources.object_store import MissingObjectError, open_store
@@ -27,14 +27,22 @@ from resources.settings import Settings
 
 BY_CONTENT = re.compile(r"(?:images/.+|models/weights)/([0-9a-f]{64})(?:\.[a-z0-9]+)?$")
 """Objects that are named by the hash of their bytes, and never change."""
-PASSING = ("probes/",)
+RESTORING = "platform/restoring.json"
+"""Names the set that a restore is at work on."""
+PASSING = ("probes/", RESTORING)
 NAME = "%Y%m%dT%H%M%SZ"
 """Of a set: the second it was begun in, UTC."""
 SURVEY_FILES = (".yaml", ".yml", ".md")
 
 
 def take_backup(
-    settings: Settings, shelf: Shelf, tell: Tell = lambda _: None, *, with_cvat: bool = False, read_all: bool = False
+    settings: Settings,
+    shelf: Shelf,
+    tell: Tell = lambda _: None,
+    *,
+    with_cvat: bool = False,
+    read_all: bool = False,
+    versions: Mapping[str, str] | None = None,
 ) -> BackupSet:
     """Keep everything that belongs to an installation; what is kept already is not copied again.
 
@@ -44,20 +52,21 @@ def take_backup(
         tell: told of each part.
         with_cvat: also CVAT's own backups of all review tasks that have changed since the last set.
         read_all: read pictures that are kept already, too, to find those that were damaged on disk since.
+        versions: of the software that the data is of, where that is not the installed one.
 
     Raises:
         BackupError: a part cannot be read. Nothing counts until the set is written, as the last act.
     """
     now = _free_second(shelf)
-    versions = {name: version(name) for name in ("reefline", "dagster")}
-    made = BackupSet(now.strftime(NAME), now.isoformat(timespec="seconds"), versions)
+    made_with = dict(versions or {name: version(name) for name in ("reefline", "dagster")})
+    made = BackupSet(now.strftime(NAME), now.isoformat(timespec="seconds"), made_with)
     parts: dict[str, Callable[[Path], Part]] = {
         "dagster": lambda scratch: _dagster(settings, shelf, scratch),
         "inbox": lambda scratch: _inbox(settings, shelf, scratch),
         "store": lambda _: _store(settings, shelf, made.problems, read_all=read_all),
         "clickhouse": lambda scratch: _clickhouse(settings, shelf, scratch),
         "sandbox": lambda scratch: _sandbox(settings, shelf, scratch),
-        "cvat": lambda scratch: _cvat(settings, shelf, scratch) if with_cvat else Part(),
+        "cvat": lambda scratch: _cvat(settings, shelf, scratch, made.problems) if with_cvat else Part(),
         "surveys": lambda _: _surveys(settings, shelf),
         "settings": lambda _: Part(facts=pack_settings(settings)),
     }
@@ -93,9 +102,10 @@ def inbox_file(settings: Settings) -> Path | None:
 
 
 def _dagster(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
-    if settings.dagster:
-        shared = list(inbox_tables.tables) if settings.inbox == settings.dagster else []
-        return dump_postgres(shelf, settings.dagster, scratch, without=shared)
+    database = dagster_database(settings)
+    if database:
+        shared = list(inbox_tables.tables) if settings.inbox == database else []
+        return dump_postgres(shelf, database, scratch, without=shared)
     return dump_sqlite(shelf, dagster_files(dagster_home(settings)), scratch)
 
 
@@ -152,24 +162,8 @@ def _sandbox(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
     return part
 
 
-def _cvat(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
-    """CVAT's own backup of each review task; one that has not changed since the newest set is not asked for again."""
-    cvat, part = make_cvat(settings), Part(facts={"updated": {}})
-    names = shelf.names()
-    before = shelf.read(names[-1]).part("cvat") if names else Part()
-    kept = {item.path: item for item in before.items}
-    for review in Inbox(settings.inbox).reviews():
-        if review.task_id is None:
-            continue
-        path = f"{review.batch}.{review.gate}.zip"
-        updated = str(cvat.session.request("GET", f"/api/tasks/{review.task_id}")["updated_date"])
-        part.facts["updated"][path] = updated
-        if path in kept and before.facts["updated"].get(path) == updated:
-            part.items.append(kept[path])
-            continue
-        save_backup(cvat.session, review.task_id, scratch / "task.zip")
-        part.items.append(shelf.keep_file(path, scratch / "task.zip"))
-    return part
+def _cvat(settings: Settings, shelf: Shelf, scratch: Path, problems: list[str]) -> Part:
+    return take_tasks(make_cvat(settings), Inbox(settings.inbox), shelf, scratch, problems)
 
 
 def _surveys(settings: Settings, shelf: Shelf) -> Part:

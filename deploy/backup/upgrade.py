@@ -1,59 +1,24 @@
 """Moving an installation to the installed version: a backup first, then every database's migrations, forward only.
 
-The store remembers which version an installation was moved to. Software that is older refuses to touch it: databases do
-not go back by themselves, a backup does.
+Each step may be repeated. The store remembers at which one a move stands, so a move that broke off is gone on with, and
+the way back stays the backup that was made before its first step.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Callable
 
 from deploy.backup.shelf import BackupError, Shelf, Tell
 from deploy.backup.take import take_backup
 from deploy.local.supervisor import is_running
-from orchestration.instance import dagster_home, dagster_instance
+from orchestration.instance import dagster_database, dagster_home, dagster_instance
 from resources.clickhouse import ClickHouse
 from resources.inbox import Inbox
-from resources.object_store import MissingObjectError, ObjectStore, open_store
+from resources.object_store import open_store
 from resources.settings import Settings
+from resources.version_record import Record, own_record, record, recorded, refuse_older
 
-KEY = "platform/version.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Which version an installation was last moved to. ``backup``: the set that was made before."""
-
-    version: str
-    when: str
-    backup: str | None
-
-
-def recorded(store: ObjectStore) -> Record | None:
-    """What the store remembers, ``None`` when it was never upgraded."""
-    try:
-        return Record(**json.loads(store.get(KEY)))
-    except MissingObjectError:
-        return None
-
-
-def refuse_older(store: ObjectStore, own: str | None = None) -> None:
-    """Stop software that is older than what the installation was moved to.
-
-    Raises:
-        BackupError: it is older; the message names the backup that leads back.
-    """
-    found, own = recorded(store), own or version("reefline")
-    if found is not None and _number(own) < _number(found.version):
-        way = (
-            f"restore {found.backup} into an empty installation" if found.backup else "there is no backup to go back to"
-        )
-        raise BackupError(
-            f"this installation was moved to reefline {found.version}, here is {own}: install that, or {way}"
-        )
+Step = Callable[[Settings, Tell], None]
 
 
 def upgrade(settings: Settings, shelf: Shelf | None, tell: Tell = lambda _: None) -> Record:
@@ -65,29 +30,68 @@ def upgrade(settings: Settings, shelf: Shelf | None, tell: Tell = lambda _: None
         tell: told what is done.
 
     Raises:
-        BackupError: it runs, this software is older, or the backup found damage.
+        WrongVersionError: this software is older than the installation.
+        BackupError: it runs, the backup found damage, or a step failed; the message says how to go on and how back.
     """
     store = open_store(settings.store)
     refuse_older(store)
     if is_running(settings.home):
         raise BackupError(f"reefline runs on {settings.home}: stop it first")
-    made = None
-    if shelf is not None:
-        made = take_backup(settings, shelf, tell)
-        if made.problems:
-            raise BackupError(f"the backup {made.name} found damage, nothing was changed: {made.problems[0]}")
+    before = recorded(store)
+    if before is not None and before.unfinished:
+        tell(f"going on with the upgrade that broke off at {before.unfinished}; the way back is {_way_back(before)}")
+        backup = before.backup
+    else:
+        backup = _backup(settings, shelf, before, tell)
+    for name, step in STEPS.items():
+        record(store, own_record(backup, name))
+        try:
+            step(settings, tell)
+        except Exception as error:  # whatever a database's driver throws
+            said = str(error).strip().splitlines()
+            raise BackupError(
+                f"the upgrade broke off at {name}: {said[0] if said else type(error).__name__}. Mend that and run "
+                f"'reefline upgrade' again; nothing else may start until then. "
+                f"The way back is {_way_back(own_record(backup))}"
+            ) from error
+    done = own_record(backup)
+    record(store, done)
+    return done
+
+
+def _backup(settings: Settings, shelf: Shelf | None, before: Record | None, tell: Tell) -> str | None:
+    """A set of the version that the data is of, so that the software of that version takes it back."""
+    if shelf is None:
+        return None
+    versions = {"reefline": before.version, "dagster": before.dagster} if before and before.dagster else None
+    made = take_backup(settings, shelf, tell, versions=versions)
+    if made.problems:
+        raise BackupError(f"the backup {made.name} found damage, nothing was changed: {made.problems[0]}")
+    return made.name
+
+
+def _way_back(found: Record) -> str:
+    if not found.backup:
+        return "the backup of your own"
+    return (
+        f"set {found.backup}: 'reefline restore {found.backup}' into an empty installation, with the version it names"
+    )
+
+
+def _inbox(settings: Settings, tell: Tell) -> None:
     Inbox(settings.inbox).writable()
     tell("inbox: its tables are those of this version")
-    with dagster_instance(dagster_home(settings), settings.dagster) as instance:
+
+
+def _dagster(settings: Settings, tell: Tell) -> None:
+    with dagster_instance(dagster_home(settings), dagster_database(settings)) as instance:
         instance.upgrade(tell)
+
+
+def _clickhouse(settings: Settings, tell: Tell) -> None:
     with ClickHouse(settings.clickhouse).session() as session:
         done = session.migrate()
     tell(f"clickhouse: {', '.join(done) or 'nothing to do'}")
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    record = Record(version("reefline"), now, made.name if made else None)
-    store.put(KEY, json.dumps(asdict(record)).encode())
-    return record
 
 
-def _number(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split("+", maxsplit=1)[0].split(".") if part.isdigit())
+STEPS: dict[str, Step] = {"inbox": _inbox, "dagster": _dagster, "clickhouse": _clickhouse}

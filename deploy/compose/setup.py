@@ -1,7 +1,7 @@
 """``python -m deploy.compose.setup``: what an installation of containers needs before its services start.
 
-Makes the inbox's tables, with the rights of their owner (the receiver's role may not), and sets the limits of Dagster's
-pools. Both may be repeated at every start.
+Refuses software that is older than the installation, makes the inbox's tables with the rights of their owner (the
+receiver's role may not), and sets the limits of Dagster's pools. All may be repeated at every start.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import sys
 from sqlalchemy.exc import SQLAlchemyError
 
 from resources.inbox import Inbox
+from resources.object_store import StoreError, open_store
 from resources.settings import SettingsError, load_settings
+from resources.version_record import WrongVersionError, check_in
 
 POOLS = "DEPLOY_POOLS"
 USER_ERROR = 2
@@ -48,9 +50,11 @@ def main() -> int:
     """Set up; 2 when a setting is wrong or the database does not answer."""
     try:
         limits = pools(os.environ.get(POOLS, ""))
-        inbox = Inbox(load_settings().inbox)
+        settings = load_settings()
+        check_in(open_store(settings.store), first=True)
+        inbox = Inbox(settings.inbox)
         inbox.writable()
-    except (SettingsError, SQLAlchemyError) as error:
+    except (SettingsError, SQLAlchemyError, StoreError, WrongVersionError) as error:
         print(f"setup: {str(error).splitlines()[0]}", file=sys.stderr)
         return USER_ERROR
     print(f"inbox ready: {inbox.place}")

@@ -22,9 +22,13 @@ from pydantic import SecretStr
 from deploy.local.dagster_home import make_storage, write_config
 from deploy.local.supervisor import is_running
 from orchestration.instance import URL_VARIABLE
+from resources.object_store import open_store
 from resources.settings import PREFIX, Settings, load_settings, with_driver
+from resources.version_record import check_in
 
 HOST = "127.0.0.1"
+RESTORED = "restored.env"
+"""Settings that came back with a backup. They are in force where nobody has set anything else."""
 PORT_NAMES = ("sandbox", "receiver", "sink", "code", "web")
 
 
@@ -78,12 +82,14 @@ def prepare(
 
     Raises:
         RuntimeProblem: Dagster's database does not answer.
+        WrongVersionError: the software is older than the installation, or an upgrade of it has broken off.
     """
     home = home.resolve()
+    restored = _read_env(home / RESTORED)
     (home / "dagster").mkdir(parents=True, exist_ok=True)
-    known = _read_env(home / "reefline.env")
+    known = {**restored, **_read_env(home / "reefline.env")}
     ports = _ports(home / "ports.json")
-    chosen = {**(as_environment(given, given.model_fields_set) if given else {}), **(extra or {})}
+    chosen = {**restored, **(as_environment(given, given.model_fields_set) if given else {}), **(extra or {})}
     receiver_host = HOST
     if chosen.get("REEFLINE_RECEIVER_URL"):
         receiver_host, ports["receiver"] = _receiver_address(chosen["REEFLINE_RECEIVER_URL"], ports["receiver"])
@@ -103,6 +109,7 @@ def prepare(
         env["REEFLINE_CVAT_USERNAME"] = "reefline"
         env["REEFLINE_CVAT_PASSWORD"] = known.get("REEFLINE_CVAT_PASSWORD") or secrets.token_urlsafe(16)
     env[URL_VARIABLE] = with_driver(env[URL_VARIABLE])
+    check_in(open_store(env["REEFLINE_STORE_URL"] or (home / "store").as_uri()), first=True)
     write_env(home / "reefline.env", env)
     write_config(home / "dagster", postgres=bool(env[URL_VARIABLE]))
     workspace = {"load_from": [{"grpc_server": {"host": HOST, "port": ports["code"], "location_name": "reefline"}}]}

@@ -113,7 +113,9 @@ class Supervisor:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._lock.close()
-            raise RuntimeProblem(f"reefline already runs on {self.folder}: stop it first (Ctrl-C there)") from error
+            raise RuntimeProblem(
+                f"reefline already runs on {self.folder}: stop it first (Ctrl-C there, or systemctl stop)"
+            ) from error
         self._end_leftovers()
         return self
 
@@ -234,7 +236,7 @@ class Supervisor:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether a supervisor runs on this folder now."""
+    """Whether a supervisor, or a unit of systemd, runs on this folder now."""
     path = folder / "lock"
     if not path.exists():
         return False

@@ -44,9 +44,11 @@ from resources.inbox import LetterError
 from resources.object_store import StoreError
 from resources.releases import ReleaseError
 from resources.settings import SettingsError
+from resources.version_record import WrongVersionError
 
 USER_ERRORS = (
     UsageProblem,
+    WrongVersionError,
     AuditError,
     SettingsError,
     SurveyError,

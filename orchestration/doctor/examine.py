@@ -15,7 +15,7 @@ from orchestration.doctor.findings import AREAS, Finding, Level, one_line
 from orchestration.doctor.machine import check_clock, check_disk, check_gpu, check_ports, check_settings
 from orchestration.doctor.models import check_models, check_surveys
 from orchestration.doctor.services import check_grafana, check_nuclio, check_receiver
-from orchestration.instance import dagster_home, dagster_instance
+from orchestration.instance import dagster_database, dagster_home, dagster_instance
 from resources.bundle import make_cvat
 from resources.clickhouse import ClickHouse
 from resources.inbox import Inbox
@@ -51,7 +51,7 @@ def examine(
         "data": [
             lambda: check_store(store),
             lambda: check_inbox(Inbox(settings.inbox)),
-            lambda: check_dagster_database(home, settings.dagster),
+            lambda: check_dagster_database(home, dagster_database(settings)),
             lambda: check_clickhouse(ClickHouse(settings.clickhouse)),
         ],
         "surveys": [lambda: check_surveys(catalog), lambda: check_models(InstalledModels(store), surveys)],

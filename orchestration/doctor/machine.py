@@ -17,6 +17,7 @@ import psutil
 import sqlalchemy as sa
 
 from orchestration.doctor.findings import SECONDS, Finding, Level, one_line
+from orchestration.instance import dagster_database
 from resources.bundle import declared_storage, make_notifier
 from resources.settings import Settings, SettingsError
 
@@ -96,7 +97,7 @@ def check_ports(home: Path) -> Iterator[Finding]:
     ours = {json.loads(note.read_text(encoding="utf-8"))["pid"] for note in (home / "pids").glob("*.json")}
     taken = 0
     for name, port in ports.items():
-        stranger = _stranger_on(port, ours)
+        stranger = _stranger_on(port, ours, home.resolve())
         if stranger:
             taken += 1
             fix = f"stop it, or remove {path}; then start again and run 'reefline cvat apply'"
@@ -105,8 +106,8 @@ def check_ports(home: Path) -> Iterator[Finding]:
         yield Finding("ports", Level.OK, ", ".join(f"{name} {port}" for name, port in ports.items()))
 
 
-def _stranger_on(port: int, ours: set[int]) -> str | None:
-    """Who listens on a port and is none of our processes."""
+def _stranger_on(port: int, ours: set[int], home: Path) -> str | None:
+    """Who listens on a port and is none of our processes, whether a supervisor or systemd has started them."""
     for connection in psutil.net_connections("tcp"):
         if connection.status != psutil.CONN_LISTEN or not connection.laddr or connection.pid is None:
             continue
@@ -115,10 +116,12 @@ def _stranger_on(port: int, ours: set[int]) -> str | None:
         try:
             process = psutil.Process(connection.pid)
             family = {connection.pid, *(parent.pid for parent in process.parents())}
-            if not family & ours:
+            if not family & ours and process.environ().get("REEFLINE_HOME") != str(home):
                 return f"{process.name()} (process {connection.pid})"
         except psutil.NoSuchProcess:
             continue
+        except psutil.AccessDenied:
+            return f"another user's process {connection.pid}"
     return None
 
 
@@ -132,8 +135,8 @@ def check_clock(settings: Settings) -> Iterator[Finding]:
                 offsets["CVAT"] = parsedate_to_datetime(answer.headers["date"]).timestamp() - time.time()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             pass  # the CVAT check says what is wrong with it
-    for url in {settings.inbox, settings.dagster} if settings.inbox.startswith("postgresql") else {settings.dagster}:
-        if url:
+    for url in {settings.inbox, dagster_database(settings)}:
+        if url.startswith("postgresql"):
             offsets["the database"] = _database_offset(url)
     known = {name: offset for name, offset in offsets.items() if offset is not None}
     for name, offset in known.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -22,20 +24,51 @@ def save_backup(session: Session, task_id: int, path: Path) -> None:
         CvatUnavailable: it is not done in time.
     """
     asked = session.request("POST", f"/api/tasks/{task_id}/backup/export", lightweight="false")
-    status = _finished(session, asked["rq_id"], task_id)
+    status = _finished(session, asked["rq_id"], f"back task {task_id} up")
     _fetch(session, str(status["result_url"]), path)
 
 
-def _finished(session: Session, request_id: str, task_id: int) -> dict[str, Any]:
+def upload_backup(session: Session, path: Path, organization: str | None = None) -> int:
+    """Let CVAT make a task of a backup file; its number. The task is of no project, and its jobs are new.
+
+    Raises:
+        CvatRefused: CVAT cannot make a task of it, or the account may not.
+        CvatUnavailable: the connection broke off, or it is not done in time. A task may have been made.
+    """
+    from cvat_sdk.api_client.exceptions import ApiException
+    from cvat_sdk.core.exceptions import CvatSdkException
+    from cvat_sdk.core.uploading import Uploader
+    from urllib3.exceptions import HTTPError
+
+    # The file name is what CVAT keeps the upload under: two at once must not meet.
+    name = f"reefline-{secrets.token_hex(8)}.zip"
+    query = {"filename": name} | ({"org": organization} if organization else {})
+    try:
+        uploader = Uploader(session.client)
+        answer = uploader.upload_file(
+            f"{session.url}/api/tasks/backup/", path, meta={"filename": name}, query_params=query
+        )
+        request_id = str(json.loads(answer.data)["rq_id"])
+    except (HTTPError, OSError) as error:
+        raise CvatUnavailable(f"{session.url} broke off while a backup was sent: {error}") from error
+    except ApiException as error:
+        said = f"CVAT did not take a backup: {error.status} {str(error.body)[:200]}"
+        raise (CvatUnavailable(said) if (error.status or 500) >= 500 else CvatRefused(said, error.status)) from error
+    except CvatSdkException as error:
+        raise CvatUnavailable(f"CVAT did not take a backup: {error}") from error
+    return int(_finished(session, request_id, "bring a task back")["result_id"])
+
+
+def _finished(session: Session, request_id: str, what: str) -> dict[str, Any]:
     deadline = time.monotonic() + PATIENCE_S
     while True:
         status = session.request("GET", f"/api/requests/{quote(request_id, safe='')}")
         if status["status"] == "finished":
             return dict(status)
         if status["status"] == "failed":
-            raise CvatRefused(f"CVAT could not back task {task_id} up: {status['message']}")
+            raise CvatRefused(f"CVAT could not {what}: {status['message']}")
         if time.monotonic() > deadline:
-            raise CvatUnavailable(f"CVAT has not backed task {task_id} up within {PATIENCE_S:.0f} s: is its worker up?")
+            raise CvatUnavailable(f"CVAT could not {what} within {PATIENCE_S:.0f} s: is its import/export worker up?")
         time.sleep(0.3)
 
 

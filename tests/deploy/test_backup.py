@@ -14,11 +14,12 @@ from deploy.backup.restore import restore_backup
 from deploy.backup.secret_settings import pack_settings, unpack_settings
 from deploy.backup.shelf import BackupError, Shelf, blob_key
 from deploy.backup.take import take_backup
-from deploy.backup.upgrade import KEY, recorded, refuse_older, upgrade
+from deploy.backup.upgrade import upgrade
 from deploy.backup.verify import verify_backup
 from orchestration.cli.main import main
 from resources.object_store import LocalStore
 from resources.settings import Settings
+from resources.version_record import KEY, WrongVersionError, recorded, refuse_older
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +142,7 @@ def test_an_upgrade_makes_a_backup_first_and_older_software_is_refused(world):
     assert recorded(store) == record
     assert record.backup in world.shelf.names()
     refuse_older(store)
-    with pytest.raises(BackupError, match=rf"moved to reefline .*restore {record.backup}"):
+    with pytest.raises(WrongVersionError, match=rf"moved to reefline .*restore {record.backup}"):
         refuse_older(store, "0.0.9")
     store.delete(KEY)
 

@@ -15,9 +15,7 @@ import pytest
 
 from bench.postgres import NoPostgresError, Postgres
 from deploy.local.runtime import prepare, write_env
-from deploy.local.services import services
 from deploy.local.supervisor import RuntimeProblem
-from deploy.local.systemd import units
 from orchestration.instance import dagster_instance
 from resources.inbox import Inbox
 from resources.settings import Settings, load_settings, with_driver
@@ -88,33 +86,6 @@ def test_the_databases_password_is_not_in_dagsters_settings(postgres, tmp_path):
     with dagster_instance(made.home / "dagster", made.settings.dagster) as instance:
         assert instance.get_runs_count() == 0
     assert "REEFLINE_DAGSTER_URL" not in os.environ
-
-
-def test_units_name_every_process_and_no_secret(tmp_path):
-    given = Settings(_env_file=None, webhook_secret="very secret", cvat_url="")
-    made = prepare(tmp_path / "my home", tmp_path, given=given)
-    found = {unit.name: unit.text for unit in units(made, services(made, web=True), "reef")}
-    assert set(found) == {
-        f"reefline-{n}.service" for n in ("sandbox", "receiver", "code", "daemon", "watch", "web")
-    } | {"reefline.target"}
-    assert not [name for name, text in found.items() if "very secret" in text]
-    assert made.settings.cvat_password.get_secret_value() not in "".join(found.values())
-    assert (made.home / "sandbox.env").stat().st_mode & 0o777 == 0o600
-
-
-@pytest.mark.skipif(not Path("/usr/bin/systemd-analyze").exists(), reason="needs systemd-analyze")
-def test_systemd_takes_the_units(tmp_path):
-    made = prepare(tmp_path / "home", tmp_path, given=Settings(_env_file=None))
-    paths = []
-    for unit in units(made, services(made, web=True), "root"):
-        path = tmp_path / unit.name
-        path.write_text(unit.text)
-        paths.append(str(path))
-    done = subprocess.run(
-        ["/usr/bin/systemd-analyze", "verify", "--man=no", *paths], capture_output=True, text=True, check=False
-    )
-    about_ours = [line for line in done.stderr.splitlines() if "reefline" in line]
-    assert not about_ours, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ def write_backup(path: Path, store: Store, task: Document, status: str, picture:
         status: its status, as CVAT tells it.
         picture: finds the file of a picture by its name.
     """
-    labels = store.all("label", project_id=task["project_id"]) if task["project_id"] else []
+    owner = {"project_id": task["project_id"]} if task["project_id"] else {"task_id": task["id"]}
+    labels = store.all("label", **owner)
     jobs = sorted(
         store.all("job", task_id=task["id"]), key=lambda job: (job["type"] != "annotation", job["start_frame"])
     )
@@ -46,16 +47,12 @@ def write_backup(path: Path, store: Store, task: Document, status: str, picture:
             "deleted_frames": task.get("deleted_frames", []),
             "storage": "local",
         },
-        "jobs": [
-            {
-                "status": job["stage"],
-                "type": job["type"],
-                "start_frame": job["start_frame"],
-                "stop_frame": job["stop_frame"],
-            }
-            for job in jobs
-        ],
+        "jobs": [_job(job) for job in jobs],
     }
+    truth = next((job for job in jobs if job["type"] == "ground_truth"), None)
+    if truth is not None:
+        shown = [task["frames"][frame]["name"] for frame in truth["frames"] or task.get("pool_frames") or []]
+        told["data"]["validation_layout"] = {"mode": task.get("validation_mode") or "gt", "frames": shown}
     lines = [json.dumps({"version": "1.1"}), json.dumps({"type": "images"})]
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for frame in task["frames"]:
@@ -67,6 +64,13 @@ def write_backup(path: Path, store: Store, task: Document, status: str, picture:
         file.writestr("task.json", json.dumps(told))
         names = _names(labels)
         file.writestr("annotations.json", json.dumps([_annotations(store, job, names) for job in jobs]))
+
+
+def _job(job: Document) -> Document:
+    """A job: which frames it has. In which state it is, and whose, is not told."""
+    told = {"status": job["stage"], "type": job["type"]}
+    told |= {name: job[name] for name in ("start_frame", "stop_frame")}
+    return told | ({"frames": job["frames"]} if job.get("frames") else {})
 
 
 def _label(label: Document) -> Document:

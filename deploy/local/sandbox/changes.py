@@ -140,6 +140,11 @@ class Changes(ProjectChanges):
         self._update_task(task, counted=True, told=dated, **change)
         self.touch_project(task["project_id"])
 
+    def move_task(self, task: Document, project: Document) -> None:
+        """Move a task into a project, whose labels what is drawn in it carries already."""
+        self._update_task(task, counted=True, project_id=project["id"], organization=project.get("organization"))
+        self.touch_project(project["id"])
+
     def patch_job(self, job: Document, fields: Document) -> None:
         """Change state, stage or assignee of a job; a new stage starts at state ``new``."""
         task = self.store.get("task", job["task_id"]) or {}

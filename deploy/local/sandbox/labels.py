@@ -10,7 +10,7 @@ from deploy.local.sandbox.store import Document, Store
 ATTRIBUTE_FIELDS = ("name", "mutable", "input_type", "default_value", "values")
 
 
-def change_labels(store: Store, project_id: int, specs: Sequence[Document]) -> None:
+def change_labels(store: Store, project_id: int | None, specs: Sequence[Document]) -> None:
     """Add labels; a label with an ``id`` is changed, or deleted where it says ``deleted``."""
     for spec in specs:
         known = store.get("label", spec["id"]) if spec.get("id") else None
@@ -49,14 +49,14 @@ def delete_label(store: Store, label: Document) -> None:
     store.delete("label", label["id"])
 
 
-def _add(store: Store, spec: Document, project_id: int) -> None:
+def _add(store: Store, spec: Document, project_id: int | None) -> None:
     label = _label(store, spec, project_id)
     label["sublabels"] = [_label(store, sub, project_id) for sub in spec.get("sublabels") or []]
     label["svg"] = _with_label_ids(spec.get("svg") or "", label["sublabels"])
     store.put("label", label)
 
 
-def _label(store: Store, spec: Document, project_id: int) -> Document:
+def _label(store: Store, spec: Document, project_id: int | None) -> Document:
     attributes = [{**a, "id": store.next_id("attribute")} for a in spec.get("attributes") or []]
     number = store.next_id("label")
     color = spec.get("color") or f"#{(number * 2654435761) % 0xFFFFFF:06x}"

@@ -15,7 +15,7 @@ from deploy.local.sandbox.chunks import chunk_of
 from deploy.local.sandbox.http import Caller, Problem, Sandbox, VndJson, body_of
 from deploy.local.sandbox.sources import NotThere
 from deploy.local.sandbox.store import Document
-from deploy.local.sandbox.uploads import TUS, begin_tus, finish_upload, keep_files, point_to_files, tus_file
+from deploy.local.sandbox.uploads import begin_tus, finish_upload, keep_files, point_to_files, take_tus, tus_offset
 
 PREVIEW_PX = 256
 
@@ -45,7 +45,7 @@ def media_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
             await keep_files(request, folder)
             return Response(status_code=200)
         if "upload-length" in headers:
-            return begin_tus(request, number, folder)
+            return begin_tus(request, f"tasks/{number}/data", folder)
         if "upload-finish" in headers:
             return await finish_upload(sandbox, caller, task, await body_of(request))
         raise Problem(400, {"detail": "expected Upload-Start, Upload-Multiple, Upload-Length or Upload-Finish"})
@@ -70,24 +70,13 @@ def media_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
     def offset(number: int, upload_id: str, request: Request) -> Response:
         """How much of a TUS upload has arrived."""
         sandbox.caller(request)
-        part, _, length = tus_file(store.media(number), upload_id)
-        return Response(headers={**TUS, "Upload-Offset": str(part.stat().st_size), "Upload-Length": str(length)})
+        return tus_offset(store.media(number), upload_id)
 
     @api.patch("/tasks/{number}/data/{upload_id}")
     async def chunk(number: int, upload_id: str, request: Request) -> Response:
         """The next bytes of a TUS upload."""
         sandbox.caller(request)
-        part, name, length = tus_file(store.media(number), upload_id)
-        if int(request.headers.get("upload-offset", -1)) != part.stat().st_size:
-            return Response(status_code=409)
-        with part.open("ab") as file:
-            async for piece in request.stream():
-                file.write(piece)
-        size = part.stat().st_size
-        if size >= length:
-            part.rename(part.parent / name)
-            part.with_suffix(".name").unlink()
-        return Response(status_code=204, headers={**TUS, "Upload-Offset": str(size), "Upload-Filename": name})
+        return await take_tus(request, store.media(number), upload_id)
 
     @api.get("/{collection}/{number}/data/meta")
     def meta(collection: str, number: int, request: Request) -> VndJson:

@@ -28,15 +28,15 @@ async def keep_files(request: Request, folder: Path) -> None:
                 _write(folder / _base_name(value.filename or ""), await value.read())
 
 
-def begin_tus(request: Request, number: int, folder: Path) -> Response:
-    """Begin a TUS upload."""
+def begin_tus(request: Request, place: str, folder: Path) -> Response:
+    """Begin a TUS upload; ``place``: the address below ``/api`` under which its bytes will come."""
     pairs = (item.strip().partition(" ") for item in request.headers.get("upload-metadata", "").split(",") if item)
     metadata = {key: base64.b64decode(value).decode() for key, _, value in pairs}
     upload_id = secrets.token_hex(16)
     (folder / f".{upload_id}.part").touch()
     name = _base_name(metadata.get("filename", ""))
     (folder / f".{upload_id}.name").write_text(f"{request.headers['upload-length']} {name}", encoding="utf-8")
-    location = f"{request.url.scheme}://{request.url.netloc}/api/tasks/{number}/data/{upload_id}"
+    location = f"{request.url.scheme}://{request.url.netloc}/api/{place}/{upload_id}"
     return Response(status_code=201, headers={**TUS, "Location": location, "Upload-Filename": name})
 
 
@@ -47,6 +47,27 @@ def tus_file(folder: Path, upload_id: str) -> tuple[Path, str, int]:
         raise Problem(404, {"detail": "no such upload"})
     length, _, name = part.with_suffix(".name").read_text(encoding="utf-8").partition(" ")
     return part, name, int(length)
+
+
+async def take_tus(request: Request, folder: Path, upload_id: str) -> Response:
+    """The next bytes of a TUS upload."""
+    part, name, length = tus_file(folder, upload_id)
+    if int(request.headers.get("upload-offset", -1)) != part.stat().st_size:
+        return Response(status_code=409)
+    with part.open("ab") as file:
+        async for piece in request.stream():
+            file.write(piece)
+    size = part.stat().st_size
+    if size >= length:
+        part.rename(part.parent / name)
+        part.with_suffix(".name").unlink()
+    return Response(status_code=204, headers={**TUS, "Upload-Offset": str(size), "Upload-Filename": name})
+
+
+def tus_offset(folder: Path, upload_id: str) -> Response:
+    """How much of a TUS upload has arrived."""
+    part, _, length = tus_file(folder, upload_id)
+    return Response(headers={**TUS, "Upload-Offset": str(part.stat().st_size), "Upload-Length": str(length)})
 
 
 async def finish_upload(sandbox: Sandbox, caller: Caller, task: Document, body: Document) -> VndJson:

@@ -24,6 +24,9 @@ def labels_routes(sandbox: Sandbox) -> APIRouter:
         query = request.query_params
         found = store.all("label")
         project_id = _asked_project(sandbox, query)
+        alone = int(query.get("task_id", 0)) if project_id is None else 0
+        if alone and caller.rights.sees_task(caller.need("task", alone)):
+            return paged(request, store.all("label", task_id=alone), caller.views.label, oldest_first=True)
         if project_id is not None:
             found = [label for label in found if label["project_id"] == project_id]
         places = {p["id"] for p in caller.seen(caller.within(store.all("project")), caller.rights.sees_project)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from deploy.local.sandbox.http import Caller, Problem, Sandbox, VndJson, body_of, named, paged, required
+from deploy.local.sandbox.restores import move_labels
 from deploy.local.sandbox.store import Document
 from deploy.local.sandbox.validation import chosen_frames
 
@@ -57,6 +58,7 @@ def work_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list 
         if "status" in body:
             raise Problem(403, {"detail": "Attempted to update an unknown field"})
         with store.transaction():
+            _move(caller, found, body.get("project_id"))
             caller.changes.patch_task(found, body)
         return VndJson(caller.views.task(found))
 
@@ -153,6 +155,21 @@ def _task(caller: Caller, number: int) -> Document:
     found = caller.need("task", number)
     caller.allow(caller.rights.has_task(found))
     return found
+
+
+def _move(caller: Caller, task: Document, project_id: int | None) -> None:
+    """Into a project, where one is named."""
+    if project_id in (None, task["project_id"]):
+        return
+    project = caller.need("project", int(project_id or 0))
+    caller.allow(caller.rights.has_project(project))
+    if task["project_id"] is not None:
+        raise Problem(400, ["the sandbox moves tasks of no project only"])
+    try:
+        move_labels(caller.store, task, project["id"])
+    except ValueError as error:
+        raise Problem(400, [str(error)]) from error
+    caller.changes.move_task(task, project)
 
 
 def _may_change(caller: Caller, job: Document, body: Document) -> None:
