@@ -6,6 +6,7 @@ A chDB folder belongs to one process at a time, so an embedded session takes a f
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import re
 import threading
@@ -144,12 +145,9 @@ class Session:
     def insert(self, table: str, rows: pa.Table, settings: Mapping[str, Any] | None = None) -> int:
         """Append rows to a table; how many. ``settings``: of ClickHouse, for this insert."""
         if rows.num_rows:
-            # A stream of small batches: ClickHouse reads it several times faster than a file with one large batch.
-            sink = pa.BufferOutputStream()
-            with pa.ipc.new_stream(sink, rows.schema) as stream:
-                stream.write_table(rows, BATCH_ROWS)
-            options = {"settings": dict(settings or {}), "fmt": "ArrowStream"}
-            self.client.raw_insert(table, rows.column_names, sink.getvalue(), **options)
+            self.client.raw_insert(
+                table, rows.column_names, _stream(rows), settings=dict(settings or {}), fmt="ArrowStream"
+            )
         return rows.num_rows
 
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
@@ -164,6 +162,36 @@ class Session:
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The result of a query."""
         return self.client.query_arrow(sql, parameters=dict(parameters or {}), use_strings=True)
+
+
+def _stream(rows: pa.Table) -> Iterator[bytes]:
+    """A table as an Arrow stream, piece by piece.
+
+    ClickHouse reads a stream of small batches several times faster than a file with one large one, and the memory of a
+    piece is used again for the next.
+    """
+    pieces: list[bytes] = []
+    with pa.ipc.new_stream(_Pieces(pieces), rows.schema) as stream:
+        for batch in rows.to_batches(BATCH_ROWS):
+            stream.write_batch(batch)
+            yield b"".join(pieces)
+            pieces.clear()
+    yield b"".join(pieces)
+
+
+class _Pieces(io.RawIOBase):
+    """A file that keeps what is written as a list."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        super().__init__()
+        self._pieces = pieces
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._pieces.append(bytes(data))
+        return len(data)
 
 
 ADVICE = {

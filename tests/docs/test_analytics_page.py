@@ -12,7 +12,9 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "analytics.md").read_text
 def rows_of(heading):
     """Cells of the table below a heading."""
     part = PAGE.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("| ")]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("| ")
+    ]
 
 
 def test_the_table_of_questions_has_each_once():
