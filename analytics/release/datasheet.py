@@ -43,9 +43,9 @@ def datasheet(plan: ReleasePlan, counts: Mapping[str, Any], checked: int) -> str
   who made it, and with which model. Canonical: every other format is made from it. It opens with
   `pandas.read_parquet("labels.parquet")`, and in FiftyOne with the line below.
 - `keypoints.parquet`: corners (pixels of the raw photo) and lattice (pixels of the rectified picture), node by node.
-- `cover.parquet`, `cover.csv`: cover per picture and taxon. `share` (0 to 1) is of the ground that was seen, `valid_cm2`;
-  ground that inpainting has invented is left out of both (`inpainted_share`). `sd_labels`, `sd_corners`, `sd_inpainted`:
-  standard deviations of `share` from three sources; empty where it is not known.
+- `cover.parquet`, `cover.csv`: cover per picture and taxon. `share` (0 to 1) and `cm2` are of the ground that was seen
+  (`valid_cm2`); ground that inpainting has invented is left out (`inpainted_share`). `sd_labels`, `sd_corners`,
+  `sd_inpainted`: standard deviations of `share` from three sources; empty where it is not known.
 - `quality.json`: what reviewers changed, per batch.
 - `checksums.sha256`: check with `sha256sum -c checksums.sha256`.
 {_formats(plan)}
