@@ -1,14 +1,24 @@
 """``datasets/release``: a frozen list of batches as a dataset to cite. Partitioned by ``release``."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 
 from analytics.contact_sheet import markdown_image
 from analytics.plots import cover_plot
-from analytics.release import RELEASE_JSON, Progress, ReleaseDefectError, SplitError, verify, write_release
+from analytics.release import (
+    RELEASE_JSON,
+    Progress,
+    ReleaseDefectError,
+    ReleasePlan,
+    SplitError,
+    verify,
+    write_release,
+)
 from analytics.release.verify import sha256_of
 from assets.clean import STAGE as CLEAN
 from assets.common.dataset import UnfitError, batch_loader, plan_release
@@ -65,16 +75,23 @@ def datasets_release(
         request = read_request(tables.store, name)
         plan = plan_release(tables, surveys, request)
         record = write_release(plan, batch_loader(tables, surveys), ReleaseShelf(tables.store, name), progress=told)
-        page = write_page(tables, plan, record)
     except REFUSALS as error:
         raise dg.Failure(f"release {name}: {error}", allow_retries=False) from error
+    page = page_or_why(tables, plan, record)
+    if not isinstance(page, dg.PathMetadataValue):
+        context.log.warning(page.value)
     with tempfile.TemporaryDirectory() as folder:
         tables.store.get_file(release_key(name, "cover.parquet"), Path(folder) / "cover")
         plot = cover_plot(pq.read_table(Path(folder) / "cover"), plan.taxonomy)
     counts = record["counts"]
     with about(run=context.run_id):
         audit.record(
-            "write release", name, images=counts["images"], batches=list(request.batches), reason=request.reason
+            "write release",
+            name,
+            images=counts["images"],
+            batches=list(request.batches),
+            reason=request.reason,
+            **({"override": request.override} if plan.unfit else {}),
         )
     return dg.MaterializeResult(
         metadata={
@@ -84,11 +101,23 @@ def datasets_release(
             "splits": dg.MetadataValue.json(counts["splits"]),
             "formats": ", ".join(plan.formats),
             "checked_objects": record["checked_objects"],
-            "report": dg.MetadataValue.path(page),
+            "report": page,
             "path": dg.MetadataValue.path(tables.store.uri(release_key(name, RELEASE_JSON)).rpartition("/")[0]),
             META_PREVIEW: dg.MetadataValue.md(markdown_image(plot, "image/png", "cover per taxon and year")),
         }
     )
+
+
+def page_or_why(
+    tables: BatchTables, plan: ReleasePlan, record: Mapping[str, Any]
+) -> dg.PathMetadataValue | dg.TextMetadataValue:
+    """The address of the release's page, or why it could not be made: the release is finished and stays so."""
+    try:
+        return dg.MetadataValue.path(write_page(tables, plan, record))
+    except (*REFUSALS, OSError) as error:
+        return dg.MetadataValue.text(
+            f"the page could not be made ({error}): mend that and materialize the release again"
+        )
 
 
 @dg.asset_check(asset=STAGE.split("/"), blocking=True, partitions_def=RELEASES)

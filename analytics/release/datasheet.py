@@ -13,7 +13,7 @@ from labels.formats.yolo import LOSS
 def datasheet(plan: ReleasePlan, counts: Mapping[str, Any], checked: int) -> str:
     """Markdown text."""
     sources = ", ".join(f"{number} {source}" for source, number in counts["sources"].items())
-    splits = ", ".join(f"{number} {split}" for split, number in counts["splits"].items())
+    splits = ", ".join(f"{counts['splits'].get(split, 0)} {split}" for split in SPLIT_NAMES)
     how = "CVAT subset" if plan.by_subset else "fixed quadrat"
     return f"""# {plan.name}
 
@@ -43,7 +43,9 @@ def datasheet(plan: ReleasePlan, counts: Mapping[str, Any], checked: int) -> str
   who made it, and with which model. Canonical: every other format is made from it. It opens with
   `pandas.read_parquet("labels.parquet")`, and in FiftyOne with the line below.
 - `keypoints.parquet`: corners (pixels of the raw photo) and lattice (pixels of the rectified picture), node by node.
-- `cover.parquet`, `cover.csv`: cover per picture and taxon; invented pixels are left out and reported.
+- `cover.parquet`, `cover.csv`: cover per picture and taxon. `share` (0 to 1) and `cm2` are of the ground that was seen
+  (`valid_cm2`); ground that inpainting has invented is left out (`inpainted_share`). `sd_labels`, `sd_corners`,
+  `sd_inpainted`: standard deviations of `share` from three sources; empty where it is not known.
 - `quality.json`: what reviewers changed, per batch.
 - `checksums.sha256`: check with `sha256sum -c checksums.sha256`.
 {_formats(plan)}

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analytics.geometry import outline_geometry
+from labels.formats.rle import unpack_counts
 from labels.schema import Kind, Shape, table_to_shapes
 
 MAX_LISTED = 200
@@ -33,13 +34,19 @@ class Change:
 
 @dataclass(slots=True)
 class ReleaseDiff:
-    """What changed from one release to another; lists are sorted."""
+    """What changed from one release to another; lists are sorted.
+
+    Attributes:
+        images_changed: the clean picture is another one (other corners or lattice, or made anew).
+        images_described: site, year, quadrat, split or the frame's size are others.
+    """
 
     before: str
     after: str
     images_added: list[str] = field(default_factory=list)
     images_removed: list[str] = field(default_factory=list)
     images_changed: list[str] = field(default_factory=list)
+    images_described: list[str] = field(default_factory=list)
     labels_added: list[str] = field(default_factory=list)
     labels_removed: list[str] = field(default_factory=list)
     changed: list[Change] = field(default_factory=list)
@@ -49,8 +56,8 @@ class ReleaseDiff:
     @property
     def empty(self) -> bool:
         """Whether nothing changed."""
-        lists = (self.images_added, self.images_removed, self.images_changed, self.labels_added, self.labels_removed)
-        return not any(lists) and not self.changed
+        pictures = (self.images_added, self.images_removed, self.images_changed, self.images_described)
+        return not any((*pictures, self.labels_added, self.labels_removed, self.changed))
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -69,7 +76,9 @@ def diff_releases(before: str, old: Mapping[str, Path], after: str, new: Mapping
     found = ReleaseDiff(before, after)
     pictures, theirs = _pictures(old["images.parquet"]), _pictures(new["images.parquet"])
     found.images_added, found.images_removed = sorted(set(theirs) - set(pictures)), sorted(set(pictures) - set(theirs))
-    found.images_changed = sorted(i for i in set(pictures) & set(theirs) if pictures[i] != theirs[i])
+    both = set(pictures) & set(theirs)
+    found.images_changed = sorted(i for i in both if pictures[i][0] != theirs[i][0])
+    found.images_described = sorted(i for i in both if pictures[i][1:] != theirs[i][1:])
     objects, others = _objects(old["labels.parquet"]), _objects(new["labels.parquet"])
     added, removed = set(others) - set(objects), set(objects) - set(others)
     found.labels_added, found.labels_removed = sorted("/".join(k) for k in added), sorted("/".join(k) for k in removed)
@@ -94,7 +103,8 @@ def describe(diff: ReleaseDiff) -> str:
         f"# {diff.after}: changes since {diff.before}",
         "",
         f"- Pictures: {len(diff.images_added)} added, {len(diff.images_removed)} removed, "
-        f"{len(diff.images_changed)} made anew",
+        f"{len(diff.images_changed)} made anew, {len(diff.images_described)} of another site, year, quadrat, split or "
+        "size",
         f"- Colonies: {len(diff.labels_added)} added, {len(diff.labels_removed)} removed, {len(diff.changed)} changed, "
         f"{diff.unchanged} as before",
         "",
@@ -113,9 +123,11 @@ def describe(diff: ReleaseDiff) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _pictures(path: Path) -> dict[str, str]:
-    table = pq.read_table(path, columns=["image_id", "clean_sha256"])
-    return dict(zip(table["image_id"].to_pylist(), table["clean_sha256"].to_pylist(), strict=True))
+def _pictures(path: Path) -> dict[str, tuple[Any, ...]]:
+    """Picture -> hash of the clean picture, and what is said of it."""
+    columns = ["image_id", "clean_sha256", "site", "year", "quadrat", "split", "frame_cm"]
+    table = pq.read_table(path, columns=columns)
+    return {row[0]: row[1:] for row in zip(*(table[name].to_pylist() for name in columns), strict=True)}
 
 
 def _groups(path: Path) -> Iterator[pa.Table]:
@@ -154,8 +166,23 @@ def _iou(a: Shape, b: Shape) -> float:
         first, second = outline_geometry(a), outline_geometry(b)
         union = first.union(second).area
         return float(first.intersection(second).area / union) if union else 1.0
+    if a.kind == b.kind == Kind.MASK and a.rle and b.rle:
+        return _mask_iou(a.rle, b.rle)
     same = all(np.array_equal(getattr(a, name), getattr(b, name)) for name in _GEOMETRY if name != "label")
     return 1.0 if same else 0.0
+
+
+def _mask_iou(one: str, other: str) -> float:
+    """Overlap of two masks of one picture by their run lengths; 0 where the pictures have other sizes."""
+    ends = [np.cumsum(unpack_counts(text)) for text in (one, other)]
+    if ends[0][-1] != ends[1][-1]:
+        return 0.0
+    bounds = np.union1d(*ends)
+    lengths = np.diff(bounds, prepend=0)
+    # A run is inside where an odd number of runs has ended before it.
+    inside = [np.searchsorted(end, bounds, side="left") % 2 == 1 for end in ends]
+    union = int(lengths[inside[0] | inside[1]].sum())
+    return float(lengths[inside[0] & inside[1]].sum() / union) if union else 1.0
 
 
 def _by_taxon(

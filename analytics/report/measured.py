@@ -16,12 +16,12 @@ from analytics.cover.points import DESIGNS, wilson
 from analytics.cover.summary import ALL_CORAL
 from labels.taxonomy import Taxonomy
 
-NAMES = {"stratified-25": "25, one in each cell", "lattice": "lattice nodes", "random-200": "200 at random"}
+NAMES = {"stratified-25": "one in each cell", "lattice": "lattice nodes", "random-200": "at random"}
 SOURCES = ("sd_labels", "sd_corners", "sd_inpainted")
 
 
 def coral_hits(points: pa.Table) -> pa.Table:
-    """Point counts of all coral together: ``image_id``, ``design``, ``points``, ``hits``; imported points are left out."""
+    """Point counts of all coral together: ``image_id``, ``design``, ``points``, ``hits``. Without imported ones."""
     ours = points.filter(pc.is_in(points["design"], pa.array(DESIGNS)))
     sums = ours.group_by(["image_id", "design"]).aggregate([("points", "max"), ("hits", "sum")])
     return sums.rename_columns(["image_id", "design", "points", "hits"])
@@ -97,7 +97,7 @@ def doubts(cover: pa.Table, taxonomy: Taxonomy, taxa: Sequence[str]) -> list[dic
     """What the cover of a single quadrat is unsure of, all coral first, then ``taxa``.
 
     Returns:
-        By row ``taxon``, ``mean``, and the root mean square over quadrats of each source (``None`` = not known in some).
+        By row ``taxon``, ``mean``, and of each source the root mean square over quadrats; ``None`` = not known in some.
     """
     found = []
     whole = at_level(cover, taxonomy, Level.ALL)

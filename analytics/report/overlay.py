@@ -15,7 +15,8 @@ from labels.schema import Kind, Shape
 SIDE_PX = 640
 PROPOSED = (255, 64, 160)
 """Magenta: no coral of the shipped taxonomies has it."""
-_DASH_PX, _GAP_PX = 7, 5
+_HALO = (40, 8, 28)
+_DASH_PX, _GAP_PX = 7, 7
 _QUALITY = 82
 
 
@@ -27,7 +28,7 @@ def overlay(
     colors: Mapping[str, tuple[int, int, int]],
     side_px: int = SIDE_PX,
 ) -> bytes:
-    """The picture as JPEG: reviewed outlines whole in their taxon's colour, proposed ones dashed in magenta.
+    """The picture as JPEG: reviewed outlines in their taxon's colour, proposals that people changed dashed in magenta.
 
     Args:
         picture: uint8 RGB of any size.
@@ -46,10 +47,15 @@ def overlay(
     canvas = cv2.addWeighted(fill, 0.22, canvas, 0.78, 0)
     for shape in outlines:
         cv2.polylines(canvas, [_fixed(_ring(shape, factor))], True, _color(shape, colors), 2, cv2.LINE_AA, 4)
+    kept = {(shape.label, tuple(shape.points)) for shape in outlines}
     for shape in proposed:
-        if shape.kind == Kind.POLYGON and len(shape.points) >= 6:
+        same = (shape.label, tuple(shape.points)) in kept
+        if shape.kind == Kind.POLYGON and len(shape.points) >= 6 and not same:
             _dashed(canvas, _ring(shape, factor))
-    ok, data = cv2.imencode(".jpg", cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    # With colours at half the resolution, as JPEG has them by default, thin lines turn grey.
+    whole = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    settings = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY, *whole]
+    ok, data = cv2.imencode(".jpg", cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR), settings)
     if not ok:
         raise ValueError(f"an overlay of {width} x {height} px could not be written")
     return data.tobytes()
@@ -80,4 +86,5 @@ def _dashed(canvas: NDArray[np.uint8], ring: NDArray[np.float64]) -> None:
     for start in np.arange(0, along[-1], _DASH_PX + _GAP_PX):
         at = np.linspace(start, min(start + _DASH_PX, along[-1]), 4)
         dash = np.stack([np.interp(at, along, closed[:, k]) for k in (0, 1)], axis=1)
-        cv2.polylines(canvas, [_fixed(dash)], False, PROPOSED, 1, cv2.LINE_AA, 4)
+        for colour, width in ((_HALO, 4), (PROPOSED, 2)):  # on dark rubble and on pale sand alike
+            cv2.polylines(canvas, [_fixed(dash)], False, colour, width, cv2.LINE_AA, 4)

@@ -71,7 +71,7 @@ def collect(tables: BatchTables, plan: ReleasePlan, record: Mapping[str, Any]) -
     cut_off: Counter[str] = Counter()
     points: list[pa.Table] = []
     for batch in sorted(by_batch):
-        points += _points(tables, batch)
+        points += _points(tables, plan, batch)
         worst = heapq.nlargest(WORST_SHOWN, [*worst, *_changed(tables, batch, by_batch[batch])], key=_rank)
         for taxon, whole, cut in _sizes(tables, plan, batch, by_batch[batch]):
             sizes[taxon].append(whole)
@@ -101,12 +101,14 @@ def _table(store: ObjectStore, name: str, part: str, folder: Path) -> pa.Table:
     return pq.read_table(folder / part, memory_map=False)
 
 
-def _points(tables: BatchTables, batch: str) -> list[pa.Table]:
+def _points(tables: BatchTables, plan: ReleasePlan, batch: str) -> list[pa.Table]:
     """A row per picture and design, so that a release of any size stays small; none of batches measured without."""
     try:
-        return [coral_hits(tables.table(POINTS, batch))]
+        table = tables.table(POINTS, batch)
     except NotMadeYetError:
         return []
+    taxa = pa.array(plan.filter.taxa or plan.taxonomy.names, pa.string())
+    return [coral_hits(table.filter(pc.is_in(table["taxon"], taxa)))]
 
 
 def _line(tables: BatchTables, batch: str) -> BatchLine:
@@ -156,7 +158,7 @@ def _said(rows: Sequence[Mapping[str, Any]], area: float) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share >= 0.0005 else "< 0.1 %"
+    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%" if share >= 0.0005 else "< 0.1\N{NO-BREAK SPACE}%"
 
 
 def _overlays(

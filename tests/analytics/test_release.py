@@ -7,9 +7,13 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given as examples
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from analytics.cover import COVER_SCHEMA
 from analytics.release import (
@@ -25,7 +29,9 @@ from analytics.release import (
     verify,
     write_release,
 )
+from analytics.release.diff import _iou
 from labels.formats.coco import coco_instances
+from labels.formats.rle import encode_rle
 from labels.lattice import load_topology
 from labels.schema import OUTSIDE, Kind, Shape
 from labels.taxonomy import load_taxonomy
@@ -382,6 +388,31 @@ def test_the_changelog_lists_what_changed_since_the_release_before(files):
     assert f"{2:016x}:0 | Porites | 0." in text
     same = made(plan(previous="reef-0.9.0"), load, Shelf(before=before))["CHANGELOG.md"].decode()
     assert "Nothing changed" in same
+
+
+def test_a_picture_whose_quadrat_or_split_was_corrected_is_no_picture_as_before(files):
+    def moved(batch):
+        given = load(batch)
+        for row in given.images:
+            row["site"] = "Tiahura" if row["image_id"] == f"{2:016x}" else row["site"]
+        return given
+
+    before = {name: files[name] for name in ("images.parquet", "labels.parquet")}
+    text = made(plan(previous="reef-0.9.0"), moved, Shelf(before=before))["CHANGELOG.md"].decode()
+    assert "0 added, 0 removed, 0 made anew, 1 of another site, year, quadrat, split or size" in text
+    assert "48 as before" in text
+
+
+@settings(max_examples=60)
+@examples(st.lists(st.booleans(), min_size=12, max_size=12), st.lists(st.booleans(), min_size=12, max_size=12))
+def test_masks_of_two_releases_are_compared_by_their_pixels(one, other):
+    masks = [np.reshape(values, (3, 4)) for values in (one, other)]
+    shapes = [Shape("a", "m", Kind.MASK, "Porites", [], rle=encode_rle(mask)) for mask in masks]
+    union = np.logical_or(*masks).sum()
+    expected = np.logical_and(*masks).sum() / union if union else 1.0
+    assert _iou(*shapes) == pytest.approx(expected)
+    larger = Shape("a", "m", Kind.MASK, "Porites", [], rle=encode_rle(np.ones((5, 5), bool)))
+    assert _iou(shapes[0], larger) == 0
 
 
 def test_an_unknown_format_is_refused_with_those_there_are():

@@ -14,10 +14,11 @@ from shapely.geometry import Polygon
 from analytics.cover import COVER_SCHEMA
 from analytics.release import FORMATS, BatchInput, ReleasePlan
 from analytics.release.assemble import Assembly
-from analytics.release.check import check_batch, mask_iou, same_outline
+from analytics.release.check import check_batch
 from analytics.release.exporters import EXPORTERS
 from analytics.release.inputs import counts
 from analytics.release.readers import painted
+from analytics.release.sameness import mask_iou, same_outline
 from labels.formats.common import Picture, outline_polygon, pixels
 from labels.formats.foreign import read_coco, read_cvat_xml, read_yolo
 from labels.formats.rle import encode_pixels, encode_rle

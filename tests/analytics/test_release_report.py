@@ -2,11 +2,16 @@
 
 import re
 
+import cv2
 import numpy as np
 import pyarrow as pa
+import pytest
 
-from analytics.cover import COVER_SCHEMA
+from analytics.cover import COVER_SCHEMA, mean_interval
+from analytics.cover.points import POINT_SCHEMA, wilson
 from analytics.report import BatchLine, Picture, ReleaseReport, Worst, release_report
+from analytics.report.measured import coral_hits, point_counts
+from analytics.report.overlay import overlay
 from labels.schema import Kind, Shape
 from labels.taxonomy import Taxon, Taxonomy, load_taxonomy
 
@@ -89,6 +94,49 @@ def test_cover_of_sites_and_years_stands_with_its_interval_and_its_change():
     assert "+15.00" in made, "all coral rises by 0.1 + 0.05 a year"
 
 
+def test_point_counts_stand_beside_outlines_with_what_a_single_quadrat_says():
+    counted = [
+        {"image_id": f"Temae2021{n}", "design": design, "taxon": taxon, "points": 25, "hits": hits}
+        | {"share": 0.0, "low": 0.0, "high": 0.0}
+        for n, many in enumerate((5, 10, 15))
+        for design, taxon, hits in (
+            ("stratified-25", "Porites", many),
+            ("stratified-25", "Acropora", 0),
+            ("expert", "Sand", 9),
+        )
+    ]
+    hits = coral_hits(pa.Table.from_pylist(counted, schema=POINT_SCHEMA))
+    assert hits.num_rows == 3, "imported points of other groups were counted as coral"
+    made = point_counts(hits, cover({("Temae", 2021): [0.2, 0.4, 0.6]}, ["Porites"]), REEF)
+    [design], [(site, year, (outlines, points))] = made["designs"], made["rows"]
+    assert (site, year, design.points) == ("Temae", 2021, 25)
+    assert outlines == pytest.approx((0.4, *mean_interval([0.2, 0.4, 0.6])))
+    assert points == pytest.approx(outlines)
+    low, high = wilson(10, 25)
+    assert design.half_width == pytest.approx((high - low) / 2, abs=0.02)
+    assert (design.bias, design.rms) == pytest.approx((0, 0))
+    said = page(cover=cover({("Temae", 2021): [0.2, 0.4, 0.6]}, ["Porites"]), points=hits)
+    assert "What point counts would have said" in said
+    assert "What point counts" not in page()
+
+
+def test_the_sources_of_doubt_are_named_and_what_is_not_known_is_not_zero():
+    table = cover({("Temae", 2021): [0.2, 0.4]}, ["Porites"])
+    rows = [{**row, "sd_labels": None, "sd_inpainted": 0.01, "inpainted_share": 0.25} for row in table.to_pylist()]
+    made = page(cover=pa.Table.from_pylist(rows, schema=COVER_SCHEMA))
+    assert re.search(
+        r'all coral</td><td class="n">30\.0</td><td class="n">not known</td><td class="n">0\.00</td>', made
+    )
+    assert "25.0 % of a picture" in made
+    assert "nothing was invented" in page()
+
+
+def test_a_split_without_pictures_is_said():
+    made = page()
+    assert "4 train, 0 val, 0 test" in made
+    assert "models cannot be evaluated on this release" in made
+
+
 def test_with_many_taxa_families_are_shown_and_what_is_left_out_is_said():
     taxa = tuple(Taxon(f"T{n}", "#112233", f"F{n // 2}") for n in range(24))
     many = Taxonomy("many", "1", "genus", taxa)
@@ -138,3 +186,19 @@ def test_a_release_without_years_sites_or_colonies_still_has_its_page():
     made = page(cover=cover({(None, None): [0.0]}), batches=[BatchLine("reef.0001", FIGURES)])
     assert "not known" in made
     assert "Colonies through the years" not in made
+
+
+def test_proposals_are_drawn_where_people_changed_them_and_can_be_seen_on_dark_ground():
+    def magenta(before, after):
+        ground = np.full((300, 300, 3), 25, np.uint8)
+        data = overlay(ground, (300, 300), before, after, {"Porites": (250, 210, 40)}, 300)
+        rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+        return int(((rgb[..., 0] > 180) & (rgb[..., 1] < 130) & (rgb[..., 2] > 100)).sum())
+
+    shape = Shape("a", "a:1", Kind.POLYGON, "Porites", [50.0, 50, 250, 50, 250, 250, 50, 250])
+    other = Shape("a", "a:1", Kind.POLYGON, "Acropora", shape.points)
+    smaller = Shape("a", "a:1", Kind.POLYGON, "Porites", [90.0, 90, 200, 90, 200, 200, 90, 200])
+    assert magenta([shape], [shape]) == 0, "a proposal that was kept hides the outline"
+    assert magenta([shape], []) > 400
+    assert magenta([shape], [smaller]) > 400
+    assert magenta([shape], [other]) > 200, "a new taxon is a change"

@@ -1,6 +1,7 @@
 """The three workflows and the gates' policies, stage by stage, without CVAT where nobody is asked."""
 
 import dataclasses
+import json
 
 import cv2
 import numpy as np
@@ -139,7 +140,11 @@ def test_a_survey_that_asks_nobody_goes_from_photo_to_release(tmp_path, photos, 
 
 
 def the_end_of_a_release(tables, catalog, plan, picture):
-    """A finished release never changes, and none can be made of pictures that are gone."""
+    """A finished release never changes, has it a page or not, and none can be made of pictures that are gone."""
+    record = json.loads(tables.store.get(release_key("reef-1", "release.json")))
+    assert release.page_or_why(tables, plan, record).value.endswith("reef-1.html")
+    tables.store.delete(f"tables/quality/changes/{BATCH}.parquet")
+    assert "quality/changes of batch reef.0001 has not been made" in release.page_or_why(tables, plan, record).value
     [_, *rest] = tables.labels("corals/reviewed", BATCH)
     tables.write_labels("corals/reviewed", BATCH, rest)
     before = tables.store.get(release_key("reef-1", "release.json"))
