@@ -84,7 +84,7 @@ def verify_command(
 ) -> None:
     """Read a whole set, put its databases back in a scratch place and compare. Exit code 1 when it is damaged."""
     shelf, console = _shelf(_settings(context, home), at), Console(highlight=False)
-    kept, problems = verify_backup(shelf, name, part or PARTS)
+    kept, problems = verify_backup(shelf, name, part or PARTS, lambda line: console.print(escape(line)))
     for problem in problems:
         console.print(escape(problem), style="bold red", soft_wrap=True)
     files = sum(len(part.items) for part in kept.parts.values())

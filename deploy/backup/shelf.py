@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from orchestration.cli.context import UsageProblem
 from resources.object_store import MissingObjectError, ObjectStore, StoreError, checked_key
 
 FORMAT = 1
+MAKING = "making/"
+"""Below it is the name of each set that is being made."""
+MAKING_AT_MOST = timedelta(days=1)
 CHUNK = 1 << 20
 
 
@@ -157,8 +161,33 @@ class Shelf:
                 raise BackupError(f"{item.path} is damaged in the backup ({self.store.uri(blob_key(item.sha256))})")
             yield copy
 
+    @contextmanager
+    def making(self, name: str) -> Iterator[None]:
+        """While a set is made: its bytes belong to no set yet, and nothing may be pruned."""
+        key = MAKING + name
+        self.store.put(key, datetime.now(UTC).isoformat().encode())
+        try:
+            yield
+        finally:
+            self.store.delete(key)
+
+    def _refuse_while_making(self) -> None:
+        for key in self.store.keys(MAKING):
+            since = datetime.fromisoformat(self.store.get(key).decode())
+            if datetime.now(UTC) - since < MAKING_AT_MOST:
+                raise BackupError(
+                    f"a backup is being made since {since:%Y-%m-%d %H:%M} UTC: prune when it is done. If it was "
+                    f"killed, remove {self.store.uri(key)}"
+                )
+            self.store.delete(key)
+
     def prune(self, keep: int) -> tuple[int, int]:
-        """Remove all but the newest sets, and bytes that no set needs; how many sets and files."""
+        """Remove all but the newest sets, and bytes that no set needs; how many sets and files.
+
+        Raises:
+            BackupError: a backup is being made.
+        """
+        self._refuse_while_making()
         names = self.names()
         gone = names[: max(0, len(names) - keep)]
         needed = {i.sha256 for name in names[len(gone) :] for p in self.read(name).parts.values() for i in p.items}

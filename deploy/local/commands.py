@@ -130,11 +130,12 @@ def watch_command(
     local_runs: Annotated[
         bool, typer.Option(help="End runs whose process is gone; only on the machine where runs are processes.")
     ] = False,
+    page: Annotated[str, typer.Option(help="Address of Dagster's page (.../server_info), to be asked too.")] = "",
 ) -> None:
     """Look after an installation from outside Dagster, and tell people when a part of it is down."""
     settings = state(context).settings
     set_up_logging(settings)
     try:
-        watch(settings, threading.Event(), local_runs=local_runs, every_s=every)
+        watch(settings, threading.Event(), local_runs=local_runs, page=page, every_s=every)
     except KeyboardInterrupt:
         Console().print("stopped")

@@ -56,7 +56,7 @@ def examine(
         ],
         "surveys": [lambda: check_surveys(catalog), lambda: check_models(InstalledModels(store), surveys)],
         "services": [
-            lambda: check_receiver(settings.receiver_url),
+            lambda: check_receiver(settings.receiver),
             lambda: check_grafana(settings.grafana_url),
             lambda: check_nuclio(settings.nuclio_url),
         ],
