@@ -155,7 +155,7 @@ def restore(
 
 
 def _bring_tasks(settings: Settings, shelf: Shelf, name: str | None, console: Console) -> None:
-    kept = shelf.read(name)
+    kept = shelf.read(name) if name else shelf.newest_with("cvat") or shelf.read()
     if not kept.part("cvat").facts.get("tasks"):
         raise UsageProblem(f"{kept.name} holds no tasks of CVAT: they are kept by 'reefline backup --cvat'")
     if is_running(settings.home):

@@ -24,12 +24,12 @@ PLACE = ("type", "start_frame", "stop_frame")
 
 
 def take_tasks(cvat: CvatClient, inbox: Inbox, shelf: Shelf, scratch: Path, problems: list[str]) -> Part:
-    """CVAT's backup of each review task; one that has not changed since the newest set is not asked for again.
+    """CVAT's backup of each review task; one that has not changed since it was kept is not asked for again.
 
     A task that CVAT refuses, or has lost, is a problem of that task: what is kept of it from before stays.
     """
-    names = shelf.names()
-    before = shelf.read(names[-1]).part("cvat") if names else Part()
+    newest = shelf.newest_with("cvat")
+    before = newest.part("cvat") if newest else Part()
     kept = {item.path: item for item in before.items}
     part, projects = Part(facts={"updated": {}, "tasks": {}}), _Projects(cvat)
     away: CvatUnavailable | None = None

@@ -23,6 +23,8 @@ from orchestration.cli.context import UsageProblem
 from resources.object_store import MissingObjectError, ObjectStore, StoreError, checked_key
 
 FORMAT = 1
+LOOK_BACK = 60
+"""Sets that are looked through for a part that not every set has."""
 MAKING = "making/"
 """Below it is the name of each set that is being made."""
 MAKING_AT_MOST = timedelta(days=1)
@@ -99,6 +101,11 @@ class Shelf:
             return BackupSet(told["name"], told["made_at"], told["versions"], parts, told["problems"])
         except (OSError, EOFError, ValueError, KeyError, TypeError, StoreError) as error:
             raise BackupError(f"{self.store.uri(_set_key(name or names[-1]))} is damaged: use an older set") from error
+
+    def newest_with(self, part: str) -> BackupSet | None:
+        """The newest set that holds files of a part, of the last :data:`LOOK_BACK`."""
+        several = (self.read(name) for name in reversed(self.names()[-LOOK_BACK:]))
+        return next((made for made in several if made.part(part).items), None)
 
     def write(self, made: BackupSet) -> None:
         """Commit a set: all its files are there already."""
