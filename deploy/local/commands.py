@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 import threading
 import time
 from pathlib import Path
@@ -118,7 +119,7 @@ def _write_units(installation: Embedded, folder: Path, console: Console) -> None
     folder.mkdir(parents=True, exist_ok=True)
     for unit in made:
         (folder / unit.name).write_text(unit.text, encoding="utf-8")
-    names = " ".join(str(folder / unit.name) for unit in made)
+    names = shlex.join(str(folder / unit.name) for unit in made)
     console.print(f"sudo cp {names} /etc/systemd/system/", soft_wrap=True, highlight=False)
     console.print(f"sudo systemctl daemon-reload && sudo systemctl enable --now {TARGET}", highlight=False)
 
