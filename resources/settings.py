@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     cvat_s3_region: str = Field("", description="Region of the bucket; empty: the service's default.")
     cvat_share_prefix: str = Field("", description="Where the object store lies in CVAT's file share, e.g. reefline/.")
     receiver_url: str = Field("http://127.0.0.1:8765", description="Where CVAT reaches the webhook receiver.")
+    receiver_inner_url: str = Field(
+        "", description="Where our own checks reach the receiver, in containers; empty: REEFLINE_RECEIVER_URL."
+    )
     webhook_secret: SecretStr = Field(SecretStr(""), description="Secret that CVAT signs deliveries with (<= 64).")
     webhook_secret_previous: SecretStr = Field(SecretStr(""), description="The old secret during a rotation.")
     notify_url: str = Field(
@@ -136,6 +139,11 @@ class Settings(BaseSettings):
     def dagster(self) -> str:
         """URL of Dagster's Postgres database; empty where Dagster keeps SQLite files."""
         return with_driver(self.dagster_url)
+
+    @property
+    def receiver(self) -> str:
+        """Where this installation's own checks reach the webhook receiver."""
+        return self.receiver_inner_url or self.receiver_url
 
     @property
     def clickhouse(self) -> str:

@@ -84,7 +84,7 @@ def verify_command(
 ) -> None:
     """Read a whole set, put its databases back in a scratch place and compare. Exit code 1 when it is damaged."""
     shelf, console = _shelf(_settings(context, home), at), Console(highlight=False)
-    kept, problems = verify_backup(shelf, name, part or PARTS)
+    kept, problems = verify_backup(shelf, name, part or PARTS, lambda line: console.print(escape(line)))
     for problem in problems:
         console.print(escape(problem), style="bold red", soft_wrap=True)
     files = sum(len(part.items) for part in kept.parts.values())
@@ -155,7 +155,7 @@ def restore(
 
 
 def _bring_tasks(settings: Settings, shelf: Shelf, name: str | None, console: Console) -> None:
-    kept = shelf.read(name)
+    kept = shelf.read(name) if name else shelf.newest_with("cvat") or shelf.read()
     if not kept.part("cvat").facts.get("tasks"):
         raise UsageProblem(f"{kept.name} holds no tasks of CVAT: they are kept by 'reefline backup --cvat'")
     if is_running(settings.home):

@@ -24,19 +24,22 @@ PLACE = ("type", "start_frame", "stop_frame")
 
 
 def take_tasks(cvat: CvatClient, inbox: Inbox, shelf: Shelf, scratch: Path, problems: list[str]) -> Part:
-    """CVAT's backup of each review task; one that has not changed since the newest set is not asked for again.
+    """CVAT's backup of each review task; one that has not changed since it was kept is not asked for again.
 
     A task that CVAT refuses, or has lost, is a problem of that task: what is kept of it from before stays.
     """
-    names = shelf.names()
-    before = shelf.read(names[-1]).part("cvat") if names else Part()
+    newest = shelf.newest_with("cvat")
+    before = newest.part("cvat") if newest else Part()
     kept = {item.path: item for item in before.items}
     part, projects = Part(facts={"updated": {}, "tasks": {}}), _Projects(cvat)
+    away: CvatUnavailable | None = None
     for review in inbox.reviews():
         if review.task_id is None:
             continue
         path = f"{review.batch}.{review.gate}.zip"
         try:
+            if away is not None:
+                raise away  # it was waited for once
             told = cvat.session.request("GET", f"/api/tasks/{review.task_id}")
             about = {"id": told["id"], "name": told["name"], **projects.of(told), "jobs": _jobs(cvat, told["id"])}
             item = kept.get(path) if before.facts.get("updated", {}).get(path) == told["updated_date"] else None
@@ -45,6 +48,7 @@ def take_tasks(cvat: CvatClient, inbox: Inbox, shelf: Shelf, scratch: Path, prob
                 item = shelf.keep_file(path, scratch / "task.zip")
             part.facts["updated"][path] = told["updated_date"]
         except (CvatRefused, CvatUnavailable) as error:
+            away = error if isinstance(error, CvatUnavailable) else away
             problems.append(f"CVAT's task {review.task_id} ({review.batch}, {review.gate}) was not kept anew: {error}")
             item, about = kept.get(path), before.facts.get("tasks", {}).get(path)
         if item is not None and about is not None:

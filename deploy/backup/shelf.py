@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ from orchestration.cli.context import UsageProblem
 from resources.object_store import MissingObjectError, ObjectStore, StoreError, checked_key
 
 FORMAT = 1
+LOOK_BACK = 60
+"""Sets that are looked through for a part that not every set has."""
+MAKING = "making/"
+"""Below it is the name of each set that is being made."""
+MAKING_AT_MOST = timedelta(days=1)
 CHUNK = 1 << 20
 
 
@@ -96,6 +102,11 @@ class Shelf:
         except (OSError, EOFError, ValueError, KeyError, TypeError, StoreError) as error:
             raise BackupError(f"{self.store.uri(_set_key(name or names[-1]))} is damaged: use an older set") from error
 
+    def newest_with(self, part: str) -> BackupSet | None:
+        """The newest set that holds files of a part, of the last :data:`LOOK_BACK`."""
+        several = (self.read(name) for name in reversed(self.names()[-LOOK_BACK:]))
+        return next((made for made in several if made.part(part).items), None)
+
     def write(self, made: BackupSet) -> None:
         """Commit a set: all its files are there already."""
         told = {**asdict(made), "format": FORMAT}
@@ -157,8 +168,33 @@ class Shelf:
                 raise BackupError(f"{item.path} is damaged in the backup ({self.store.uri(blob_key(item.sha256))})")
             yield copy
 
+    @contextmanager
+    def making(self, name: str) -> Iterator[None]:
+        """While a set is made: its bytes belong to no set yet, and nothing may be pruned."""
+        key = MAKING + name
+        self.store.put(key, datetime.now(UTC).isoformat().encode())
+        try:
+            yield
+        finally:
+            self.store.delete(key)
+
+    def _refuse_while_making(self) -> None:
+        for key in self.store.keys(MAKING):
+            since = datetime.fromisoformat(self.store.get(key).decode())
+            if datetime.now(UTC) - since < MAKING_AT_MOST:
+                raise BackupError(
+                    f"a backup is being made since {since:%Y-%m-%d %H:%M} UTC: prune when it is done. If it was "
+                    f"killed, remove {self.store.uri(key)}"
+                )
+            self.store.delete(key)
+
     def prune(self, keep: int) -> tuple[int, int]:
-        """Remove all but the newest sets, and bytes that no set needs; how many sets and files."""
+        """Remove all but the newest sets, and bytes that no set needs; how many sets and files.
+
+        Raises:
+            BackupError: a backup is being made.
+        """
+        self._refuse_while_making()
         names = self.names()
         gone = names[: max(0, len(names) - keep)]
         needed = {i.sha256 for name in names[len(gone) :] for p in self.read(name).parts.values() for i in p.items}

@@ -70,16 +70,21 @@ def take_backup(
         "surveys": lambda _: _surveys(settings, shelf),
         "settings": lambda _: Part(facts=pack_settings(settings)),
     }
-    for name, take in parts.items():
-        with tempfile.TemporaryDirectory(prefix="reefline-backup-") as scratch:
-            try:
-                made.parts[name] = take(Path(scratch))
-            except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
-                raise BackupError(f"{name} cannot be read: {str(error).strip().splitlines()[0]}") from error
-        size = sum(item.size for item in made.parts[name].items)
-        tell(f"{name:<11} {len(made.parts[name].items):>8} files  {size / 1e6:>10.1f} MB")
-    shelf.write(made)
+    with shelf.making(made.name):
+        for name, take in parts.items():
+            made.parts[name] = _taken(name, take)
+            size = sum(item.size for item in made.parts[name].items)
+            tell(f"{name:<11} {len(made.parts[name].items):>8} files  {size / 1e6:>10.1f} MB")
+        shelf.write(made)
     return made
+
+
+def _taken(name: str, take: Callable[[Path], Part]) -> Part:
+    with tempfile.TemporaryDirectory(prefix="reefline-backup-") as scratch:
+        try:
+            return take(Path(scratch))
+        except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+            raise BackupError(f"{name} cannot be read: {str(error).strip().splitlines()[0]}") from error
 
 
 def _free_second(shelf: Shelf) -> datetime:

@@ -68,7 +68,7 @@ def model_problems(model: Mapping[str, Any], folder: Path) -> Iterator[str]:
 
 OWN = frozenset(
     {"postgres", "code", "daemon", "webserver", "receiver", "gateway", "docker-runs", "docker-stop", "clickhouse",
-     "vector", "grafana"}
+     "vector", "grafana", "watch"}
 )  # fmt: skip
 """Services of ours that go on running."""
 

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 SECONDS = 5
+WATCH_SIGN = Path(tempfile.gettempdir()) / "reefline-watch"
+"""Touched after every look of ``reefline watch``."""
+WATCH_S = 300
 ADDRESSES = {
     "receiver": "http://127.0.0.1:8765/ready",
     "webserver": "http://127.0.0.1:3000/server_info",
@@ -28,6 +33,7 @@ SIGNS = {
     "code-server": "code",
     "grpc": "code",
     "dagster-daemon": "daemon",
+    "reefline watch": "watch",
 }
 """What stands in the command line of a role's process."""
 
@@ -52,6 +58,8 @@ def healthy(role: str | None) -> bool:
     if role == "daemon":
         command = [str(Path(sys.executable).with_name("dagster-daemon")), "liveness-check"]
         return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603 - our own command
+    if role == "watch":
+        return WATCH_SIGN.is_file() and time.time() - WATCH_SIGN.stat().st_mtime < WATCH_S
     return role is None
 
 

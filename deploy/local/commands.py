@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 import threading
 import time
 from pathlib import Path
@@ -121,7 +122,7 @@ def _write_units(installation: Embedded, folder: Path, console: Console) -> None
     folder.mkdir(parents=True, exist_ok=True)
     for unit in made:
         (folder / unit.name).write_text(unit.text, encoding="utf-8")
-    names = " ".join(str(folder / unit.name) for unit in made)
+    names = shlex.join(str(folder / unit.name) for unit in made)
     console.print(f"sudo cp {names} /etc/systemd/system/", soft_wrap=True, highlight=False)
     console.print(f"sudo systemctl daemon-reload && sudo systemctl enable --now {TARGET}", highlight=False)
 
@@ -133,11 +134,12 @@ def watch_command(
     local_runs: Annotated[
         bool, typer.Option(help="End runs whose process is gone; only on the machine where runs are processes.")
     ] = False,
+    page: Annotated[str, typer.Option(help="Address of Dagster's page (.../server_info), to be asked too.")] = "",
 ) -> None:
     """Look after an installation from outside Dagster, and tell people when a part of it is down."""
     settings = state(context).settings
     set_up_logging(settings)
     try:
-        watch(settings, threading.Event(), local_runs=local_runs, every_s=every)
+        watch(settings, threading.Event(), local_runs=local_runs, page=page, every_s=every)
     except KeyboardInterrupt:
         Console().print("stopped")

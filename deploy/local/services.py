@@ -41,7 +41,8 @@ def services(installation: Embedded, *, web: bool, watch: bool = True) -> list[S
     daemon = Service("daemon", [script("dagster-daemon"), "run", *workspace, *_logs(installation)], installation.env)
     made.append(daemon)
     if watch:
-        made.append(Service("watch", [sys.executable, "-m", "deploy.local.watch"], installation.env))
+        page = [f"{installation.web_url}/server_info"] if web else []
+        made.append(Service("watch", [sys.executable, "-m", "deploy.local.watch", *page], installation.env))
     if web:
         ui = ["-m", "dagster_webserver", *workspace, "-h", HOST, "-p", str(ports["web"])]
         made.append(_dagster(installation, "web", ui, ready_url=f"{installation.web_url}/server_info"))

@@ -101,7 +101,14 @@ def _unit(installation: Embedded, service: Service, user: str) -> str:
     if more:
         write_env(home / f"{service.name}.env", more)
     first = AFTER.get(service.name, ("sandbox",) if installation.sandbox and service.name != "sandbox" else ())
-    hold = [shutil.which("flock") or "/usr/bin/flock", "--shared", "--timeout", str(LOCK_S), "--no-fork"]
+    hold: list[str | Path] = [
+        shutil.which("flock") or "/usr/bin/flock",
+        "--shared",
+        "--timeout",
+        str(LOCK_S),
+        "--no-fork",
+        home / "lock",
+    ]
     return UNIT.format(
         name=service.name,
         target=TARGET,
@@ -110,7 +117,7 @@ def _unit(installation: Embedded, service: Service, user: str) -> str:
         env=_path(home / "reefline.env"),
         extra=f"\nEnvironmentFile={_path(home / f'{service.name}.env')}" if more else "",
         folder=_path(home),
-        command=" ".join(_word(part) for part in (*hold, home / "lock", *service.command)),
+        command=" ".join(_word(part) for part in (*hold, *service.command)),
         no_devices="no" if service.name in NEEDS_DEVICES else "yes",
         writable=" ".join(_word(folder) for folder in (home, *_outside(installation))),
     )

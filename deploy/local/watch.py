@@ -1,8 +1,8 @@
 """Looks after an installation from outside Dagster: an alert that Dagster must send cannot report that Dagster is dead.
 
-It asks the webhook receiver, the UI and the daemons' heartbeats how they are, tells people when one is down and when it
-is back, and ends runs whose process is gone. A process of its own (``python -m deploy.local.watch``), also to be
-had elsewhere as ``reefline watch``.
+It asks the webhook receiver, Dagster's page and the daemons' heartbeats how they are, tells people when one is down and
+when it is back, and ends runs whose process is gone. A process of its own (``python -m deploy.local.watch``), also to
+be had elsewhere as ``reefline watch``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from deploy.docker.health import WATCH_SIGN
 from orchestration.doctor.dagster import heartbeats
 from orchestration.instance import dagster_home, dagster_instance
 from orchestration.stranded import end_stranded
@@ -31,6 +32,8 @@ EVERY_S = 10.0
 PATIENCE_S = 120.0
 """Something that has been down for so long is told to people; a restart takes less."""
 OWNER = "team:platform"
+SERVICES = {"receiver": "receiver", "page": "web"}
+"""Services behind the addresses that are asked."""
 
 
 @dataclass(slots=True)
@@ -39,10 +42,12 @@ class Watch:
 
     Attributes:
         notifier: tells people.
+        logs: whether each service has a log file of its own; in containers it has none.
         clock: seconds; another one in tests.
     """
 
     notifier: Notifier
+    logs: bool = True
     clock: Callable[[], float] = time.monotonic
     patience_s: float = PATIENCE_S
     down: dict[str, float] = field(default_factory=dict)
@@ -61,7 +66,9 @@ class Watch:
             since = self.down.setdefault(name, self.clock())
             if self.clock() - since >= self.patience_s and name not in self.told:
                 self.told.add(name)
-                self.notifier.send(f"reefline: {name} is down", {"error": wrong, "log": f"logs/{name}.log"}, OWNER)
+                service = "daemon" if name.startswith("daemon ") else SERVICES.get(name)
+                facts = {"error": wrong} | ({"log": f"logs/{service}.log"} if service and self.logs else {})
+                self.notifier.send(f"reefline: {name} is down", facts, OWNER)
 
 
 def answers(url: str) -> str:
@@ -87,12 +94,23 @@ def look_at(settings: Settings, urls: Mapping[str, str], *, local_runs: bool) ->
     return found
 
 
-def watch(settings: Settings, stop: threading.Event, *, local_runs: bool, every_s: float = EVERY_S) -> None:
-    """Look again and again until told to stop."""
-    watching = Watch(make_notifier(settings))
-    urls = {"receiver": settings.receiver_url.rstrip("/") + "/ready"}
+def watch(
+    settings: Settings, stop: threading.Event, *, local_runs: bool, page: str = "", every_s: float = EVERY_S
+) -> None:
+    """Look again and again until told to stop.
+
+    Args:
+        settings: of the installation.
+        stop: ends it.
+        local_runs: runs are processes of this machine, and services have log files.
+        page: address of Dagster's page; empty: it is not asked.
+        every_s: seconds between two looks.
+    """
+    watching = Watch(make_notifier(settings), logs=local_runs)
+    urls = {"receiver": settings.receiver.rstrip("/") + "/ready"} | ({"page": page} if page else {})
     while not stop.wait(every_s):
         watching.look(look_at(settings, urls, local_runs=local_runs))
+        WATCH_SIGN.touch()
 
 
 def main() -> int:
@@ -104,7 +122,7 @@ def main() -> int:
         return 2
     set_up_logging(settings)
     os.nice(10)  # what it looks at comes first
-    watch(settings, threading.Event(), local_runs=True)
+    watch(settings, threading.Event(), local_runs=True, page=sys.argv[1] if len(sys.argv) > 1 else "")
     return 0
 
 

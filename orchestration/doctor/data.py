@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ from resources.clickhouse import ClickHouse, ClickHouseUnavailable
 from resources.inbox import Inbox
 from resources.inbox.engine import make_engine, missing_parts
 from resources.object_store import ObjectStore, S3Store, StoreError
+from resources.version_record import WrongVersionError, recorded, refuse_older
 
 PROBE = "probes/doctor"
 PRESIGNED_S = 60
@@ -52,6 +54,31 @@ def _by_address(store: S3Store, data: bytes) -> str:
         return f"is answered with {answer.status_code}"
     same = hashlib.sha256(answer.content).digest() == hashlib.sha256(data).digest()
     return "" if same else "gives other bytes"
+
+
+def check_version(store: ObjectStore) -> Iterator[Finding]:
+    """The installed software is of the version that the installation is at; a store that is away is said elsewhere."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        found = recorded(store)
+        refuse_older(store)
+    except WrongVersionError as error:
+        yield Finding("version", Level.FAIL, str(error), "install that version here, or restore the set that is named")
+        return
+    except (StoreError, OSError, BotoCoreError, ClientError):
+        return
+    if found is None:
+        return
+    own = version("reefline")
+    if found.unfinished:
+        text = f"an upgrade to {found.version} broke off at {found.unfinished}: nothing starts until it is through"
+        yield Finding("version", Level.FAIL, text, "reefline upgrade")
+    elif found.version != own:
+        text = f"here is reefline {own}, the databases are those of {found.version}"
+        yield Finding("version", Level.WARN, text, "stop everything, then: reefline upgrade")
+    else:
+        yield Finding("version", Level.OK, f"reefline {own}")
 
 
 def check_inbox(inbox: Inbox) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import dagster as dg
 from orchestration.cli.cvat import declare
 from orchestration.doctor.cvat import check_cvat
 from orchestration.doctor.dagster import check_daemons, check_pools, check_runs
-from orchestration.doctor.data import check_clickhouse, check_dagster_database, check_inbox, check_store
+from orchestration.doctor.data import check_clickhouse, check_dagster_database, check_inbox, check_store, check_version
 from orchestration.doctor.findings import AREAS, Finding, Level, one_line
 from orchestration.doctor.machine import check_clock, check_disk, check_gpu, check_ports, check_settings
 from orchestration.doctor.models import check_models, check_surveys
@@ -50,13 +50,14 @@ def examine(
         ],
         "data": [
             lambda: check_store(store),
+            lambda: check_version(store),
             lambda: check_inbox(Inbox(settings.inbox)),
             lambda: check_dagster_database(home, dagster_database(settings)),
             lambda: check_clickhouse(ClickHouse(settings.clickhouse)),
         ],
         "surveys": [lambda: check_surveys(catalog), lambda: check_models(InstalledModels(store), surveys)],
         "services": [
-            lambda: check_receiver(settings.receiver_url),
+            lambda: check_receiver(settings.receiver),
             lambda: check_grafana(settings.grafana_url),
             lambda: check_nuclio(settings.nuclio_url),
         ],

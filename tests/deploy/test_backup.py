@@ -1,12 +1,16 @@
 """Backup, wipe, restore, and work goes on: a real batch, on SQLite and on Postgres."""
 
 import json
+import shutil
 import stat
 import sys
 import time
 import zipfile
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from bench.postgres import NoPostgresError, Postgres
 from bench.restore_world import RestoreWorld, unlike
@@ -16,10 +20,16 @@ from deploy.backup.shelf import BackupError, Shelf, blob_key
 from deploy.backup.take import take_backup
 from deploy.backup.upgrade import upgrade
 from deploy.backup.verify import verify_backup
+from deploy.local.dagster_home import make_storage
+from deploy.local.runtime import prepare, write_env
+from orchestration import definitions
 from orchestration.cli.main import main
+from orchestration.doctor.data import check_dagster_database
+from orchestration.instance import dagster_database
+from resources import version_record
 from resources.object_store import LocalStore
 from resources.settings import Settings
-from resources.version_record import KEY, WrongVersionError, recorded, refuse_older
+from resources.version_record import KEY, WrongVersionError, own_record, record, recorded, refuse_older
 
 
 @pytest.fixture(autouse=True)
@@ -136,15 +146,116 @@ def test_old_sets_are_pruned_and_the_newest_stays_whole(world):
     assert verify_backup(world.shelf, parts=["store", "inbox", "surveys"])[1] == []
 
 
-def test_an_upgrade_makes_a_backup_first_and_older_software_is_refused(world):
+def test_a_restore_that_breaks_off_may_be_repeated(world, tmp_path, monkeypatch):
+    given = Settings(_env_file=None, home=tmp_path / "home", surveys_dir=tmp_path / "surveys")
+    name = take_backup(world.settings(), world.shelf).name
+    with monkeypatch.context() as patch:
+        patch.setattr("deploy.backup.restore.load_sqlite", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(BackupError, match=rf"{name} could not be put back: disk full.*restore it again"):
+            restore_backup(given, world.shelf, name)
+    with pytest.raises(BackupError, match="not empty"):
+        restore_backup(given, world.shelf, world.shelf.names()[0])
+    told = []
+    restored = restore_backup(given, world.shelf, name, told.append)
+    assert f"going on with {name}" in told[0]
+    assert any("restored.env" in line for line in restored.by_hand)
+    again = take_backup(given, Shelf(LocalStore(tmp_path / "again")))
+    assert unlike(world.shelf.read(name).parts, again.parts) == []
+    assert not given.home.joinpath("store", "platform", "restoring.json").exists()
+
+
+def test_an_upgrade_makes_a_backup_first_and_older_software_is_refused(world, monkeypatch):
     settings, store = world.settings(), LocalStore(world.home / "store")
-    record = upgrade(settings, world.shelf)
-    assert recorded(store) == record
-    assert record.backup in world.shelf.names()
+    first = replace(own_record(), version="0.0.9")
+    record(store, first)
+    done = upgrade(settings, world.shelf)
+    assert recorded(store) == done
+    assert done.backup in world.shelf.names()
+    assert world.shelf.read(done.backup).versions["reefline"] == "0.0.9", "its software takes it back"
     refuse_older(store)
-    with pytest.raises(WrongVersionError, match=rf"moved to reefline .*restore {record.backup}"):
+    with pytest.raises(WrongVersionError, match=rf"moved to reefline .*restore {done.backup}"):
         refuse_older(store, "0.0.9")
+    monkeypatch.setattr(version_record, "version", lambda _: "0.0.9")
+    monkeypatch.setattr(definitions, "load_settings", lambda: settings)
+    for start in (world.prepare, definitions.defs.load_fn):
+        with pytest.raises(WrongVersionError, match="moved to reefline"):
+            start()
     store.delete(KEY)
+
+
+def test_an_upgrade_that_breaks_off_is_gone_on_with_and_keeps_the_way_back(world, monkeypatch):
+    settings, store = world.settings(), LocalStore(world.home / "store")
+    done = []
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    steps = {"inbox": lambda *_: done.append("inbox"), "dagster": full, "clickhouse": full}
+    monkeypatch.setattr("deploy.backup.upgrade.STEPS", steps)
+    with pytest.raises(BackupError, match=r"broke off at dagster: no space left.*upgrade' again.*restore \d{8}T\d{6}Z"):
+        upgrade(settings, world.shelf)
+    stands = recorded(store)
+    assert (stands.unfinished, stands.backup) == ("dagster", world.shelf.names()[-1])
+    with pytest.raises(WrongVersionError, match="broke off at dagster: run 'reefline upgrade' again"):
+        world.prepare()
+    monkeypatch.undo()
+    told = []
+    finished = upgrade(settings, world.shelf, told.append)
+    assert finished.backup == stands.backup, "the half-moved state is no way back"
+    assert (finished.unfinished, world.shelf.names()[-1]) == ("", stands.backup)
+    assert "going on with the upgrade that broke off at dagster" in told[0]
+    store.delete(KEY)
+
+
+def test_settings_that_came_back_are_in_force_until_somebody_sets_others(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    kept = {"REEFLINE_CVAT_URL": "https://cvat.example.org", "REEFLINE_NOTIFY_URL": "https://hooks.example.org/x"}
+    write_env(home / "restored.env", {**kept, "REEFLINE_WEBHOOK_SECRET": "hush"})
+    made = prepare(home, tmp_path, given=Settings(_env_file=None, notify_url="https://other.example.org"))
+    assert not made.sandbox
+    settings = made.settings
+    assert settings.cvat_url == "https://cvat.example.org"
+    assert settings.webhook_secret.get_secret_value() == "hush"
+    assert settings.notify_url == "https://other.example.org"
+
+
+def test_a_database_that_only_dagsters_own_file_names_is_backed_up_too(monkeypatch, tmp_path):
+    """As in containers: REEFLINE_DAGSTER_URL is empty, the variables are Compose's and the chart's."""
+    compose = Path(__file__).resolve().parents[2] / "deploy" / "compose" / "dagster.yaml"
+    try:
+        with Postgres() as server:
+            url = sa.engine.make_url(server.new_database())
+            parts = {
+                "HOST": url.host,
+                "PORT": url.port,
+                "DB": url.database,
+                "USER": url.username,
+                "PASSWORD": "any w@y",
+            }
+            for name, value in parts.items():
+                monkeypatch.setenv(f"DAGSTER_PG_{name}", str(value))
+            monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+            (tmp_path / "dagster").mkdir()
+            shutil.copyfile(compose, tmp_path / "dagster" / "dagster.yaml")
+            settings = Settings(_env_file=None, home=tmp_path / "home", surveys_dir=tmp_path)
+            make_storage(tmp_path / "dagster", {"REEFLINE_DAGSTER_URL": dagster_database(settings)})
+            made = take_backup(settings, Shelf(LocalStore(tmp_path / "backups")))
+            assert made.part("dagster").facts["kind"] == "postgres"
+            assert {"runs.copy.gz", "event_logs.copy.gz"} <= {item.path for item in made.part("dagster").items}
+            assert [f.level for f in check_dagster_database(tmp_path / "dagster", dagster_database(settings))] == ["ok"]
+    except NoPostgresError as error:
+        pytest.skip(str(error))
+
+
+def test_nothing_is_pruned_while_a_backup_is_made(tmp_path):
+    shelf = Shelf(LocalStore(tmp_path))
+    with shelf.making("20261121T140301Z"):
+        item = shelf.keep_bytes("x", b"not in a set yet")
+        with pytest.raises(BackupError, match="being made since"):
+            shelf.prune(1)
+        assert shelf.has(item.sha256)
+    assert shelf.prune(1) == (0, 1)
 
 
 def test_secrets_come_back_only_with_the_passphrase():

@@ -117,7 +117,7 @@ def test_values_that_cannot_be_meant_are_refused(values, said):
 
 def test_pods_run_without_rights_and_without_variables_that_kubernetes_adds(objects):
     made = pods(objects)
-    assert set(made) == {"code", "webserver", "daemon", "receiver", "setup"}
+    assert set(made) == {"code", "webserver", "daemon", "receiver", "watch", "setup"}
     for name, pod in made.items():
         # REEFLINE_CODE_SERVICE_HOST and the like would be taken for misspelt settings.
         assert pod["enableServiceLinks"] is False
@@ -143,7 +143,7 @@ def test_services_lead_to_pods_and_checks_ask_the_role(objects):
     for service in (item for item in objects if item["kind"] == "Service"):
         selector = service["spec"]["selector"].items()
         assert [name for name, found in labels.items() if selector <= found.items()] == [service["metadata"]["name"]]
-    for role in ("code", "webserver", "daemon"):
+    for role in ("code", "webserver", "daemon", "watch"):
         assert pods(objects)[role]["containers"][0]["livenessProbe"]["exec"]["command"][-1] == role
         assert role in SIGNS.values()
 
@@ -231,16 +231,15 @@ def test_only_what_is_named_reaches_our_pods_and_the_receiver_reaches_its_databa
     objects = rendered(EVERYTHING)
     policies = {item["metadata"]["name"]: item["spec"] for item in objects if item["kind"] == "NetworkPolicy"}
     assert "ingress" not in policies["reef-nothing-comes-in"]
+    askers = [c["podSelector"] for c in policies["reef-receiver"]["ingress"][0]["from"] if "podSelector" in c]
+    assert {c["matchLabels"]["app.kubernetes.io/component"] for c in askers} == {"code", "run", "watch"}
     callers = policies["reef-code"]["ingress"][0]["from"]
     assert {c["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for c in callers} == {"daemon", "webserver"}
     egress = [port["port"] for rule in policies["reef-receiver"]["egress"] for port in rule["ports"]]
     assert egress == [53, 53, 5432]
-    assert (
-        "ingress"
-        not in {i["metadata"]["name"]: i["spec"] for i in rendered(LEAST) if i["kind"] == "NetworkPolicy"}[
-            "reef-webserver"
-        ]
-    )
+    least = {i["metadata"]["name"]: i["spec"] for i in rendered(LEAST) if i["kind"] == "NetworkPolicy"}
+    [caller] = least["reef-webserver"]["ingress"][0]["from"]
+    assert caller["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "watch"
 
 
 def test_the_page_is_published_behind_a_login_and_the_receiver_by_its_paths_alone():

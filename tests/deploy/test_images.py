@@ -205,6 +205,7 @@ def test_the_build_context_has_no_secrets_and_no_data():
         ("dagster code-server start -h 0.0.0.0 -p 4000 -m orchestration.definitions", "code"),
         ("dagster-webserver -w /opt/workspace.yaml", "webserver"),
         ("dagster-daemon run", "daemon"),
+        ("/usr/local/bin/python /usr/local/bin/reefline watch --page http://web:3000/server_info", "watch"),
         ("dagster api execute_run {...}", None),
         ("reefline doctor", None),
     ],

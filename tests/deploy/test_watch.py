@@ -1,9 +1,14 @@
 """The look from outside: people are told once that something is down, and once that it is back."""
 
+import threading
+
 from bench.doctor_faults import serving
+from deploy.docker import health
+from deploy.local import watch as local
 from deploy.local.dagster_home import make_storage, write_config
-from deploy.local.watch import Watch, answers, look_at
+from deploy.local.watch import Watch, answers, look_at, watch
 from resources.settings import Settings
+from tests.contract.server import wait_until
 
 
 class Told:
@@ -61,3 +66,38 @@ def test_a_database_that_is_down_does_not_end_the_watch(tmp_path, monkeypatch):
 def test_an_answer_that_is_an_error_is_one():
     with serving(503, {}) as url:
         assert "503" in answers(url)
+
+
+def test_people_read_which_log_to_look_at_where_there_is_one():
+    told = []
+
+    class Telling:
+        def send(self, subject, facts, owner=""):
+            told.append(facts)
+            return True
+
+    for logs in (True, False):
+        watch = Watch(Telling(), logs=logs, patience_s=0)
+        watch.look({"daemon sensor": "gone", "page": "gone", "database": "gone"})
+    assert [facts.get("log") for facts in told] == ["logs/daemon.log", "logs/web.log", None, None, None, None]
+
+
+def test_a_watch_leaves_a_sign_of_life_for_its_container(tmp_path, monkeypatch):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setattr(local, "WATCH_SIGN", tmp_path / "sign")
+    monkeypatch.setattr(health, "WATCH_SIGN", tmp_path / "sign")
+    assert not health.healthy("watch")
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=watch,
+        args=(Settings(_env_file=None, home=tmp_path / "home"), stop),
+        kwargs={"local_runs": False, "every_s": 0.1},
+    )
+    thread.start()
+    try:
+        wait_until(lambda: health.healthy("watch"), 60)
+    finally:
+        stop.set()
+        thread.join(30)
+    monkeypatch.setattr(health, "WATCH_S", -1)
+    assert not health.healthy("watch")

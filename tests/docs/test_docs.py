@@ -142,3 +142,24 @@ def test_every_page_is_in_the_navigation_and_nothing_else():
                 yield from files(value) if isinstance(value, list) else [value]
 
     assert sorted(files(config["nav"])) == sorted(ids(page) for page in PAGES)
+
+
+def test_metrics_and_alerts_that_the_pages_name_are_those_there_are():
+    name = re.compile(r"\breefline_[a-z_]+\b")
+    code = [ROOT / "sensors" / "receiver" / "metrics.py", ROOT / "sensors" / "sink" / "app.py"]
+    made = {found for file in code for found in name.findall(file.read_text(encoding="utf-8"))}
+    assert set(name.findall((DOCS / "how-to" / "watch-over.md").read_text(encoding="utf-8"))) == made
+    rules = yaml.safe_load((ROOT / "deploy/grafana/provisioning/alerting/rules.yaml").read_text(encoding="utf-8"))
+    count = sum(len(group["rules"]) for group in rules["groups"])
+    words = {4: "four", 5: "five", 6: "six", 7: "seven"}
+    assert f"{words[count]} alert rules" in (DOCS / "dashboards.md").read_text(encoding="utf-8")
+
+
+def test_settings_that_the_pages_name_exist():
+    from resources.settings import PREFIX, Settings
+
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    others = {"REEFLINE_GRAFANA_CLICKHOUSE_PASSWORD", "REEFLINE_SANDBOX_PASSWORD"}
+    for page in WRITTEN:
+        named = set(re.findall(r"\bREEFLINE_[A-Z0-9_]+[A-Z0-9]\b", page.read_text(encoding="utf-8")))
+        assert not named - known - others, page.name

@@ -1,12 +1,17 @@
 """``reefline doctor`` on prepared faults: each is named, with its next step; a healthy world is left in peace."""
 
+from dataclasses import replace
+
 import dagster as dg
 import pytest
 
 from bench.doctor_faults import FAULTS, World, judge
+from orchestration.doctor.data import check_version
 from orchestration.doctor.examine import examine
 from orchestration.doctor.findings import AREAS, Level
 from orchestration.health import platform_health
+from resources.object_store import LocalStore
+from resources.version_record import own_record, record
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +51,20 @@ def test_the_asset_shows_the_findings_and_a_check_for_each_area(world):
     assert checks["cvat"]
     assert not checks["dagster"]
     assert "next step" in event.materialization.metadata["findings"].value
+
+
+@pytest.mark.parametrize(
+    ("told", "level", "said"),
+    [
+        ({}, Level.OK, "reefline"),
+        ({"version": "0.0.1"}, Level.WARN, "the databases are those of 0.0.1"),
+        ({"version": "99.0"}, Level.FAIL, "was moved to reefline 99.0"),
+        ({"unfinished": "dagster"}, Level.FAIL, "broke off at dagster"),
+    ],
+)
+def test_software_and_databases_of_different_versions_are_named(tmp_path, told, level, said):
+    store = LocalStore(tmp_path)
+    assert list(check_version(store)) == []
+    record(store, replace(own_record(), **told))
+    [finding] = check_version(store)
+    assert (finding.level, said in finding.text) == (level, True), finding
