@@ -4,10 +4,11 @@ import io
 import json
 from datetime import UTC, datetime
 
+import pyarrow as pa
 import pytest
 
 from analytics.access import statements
-from analytics.events import COLUMNS, read_csv, read_lines, table_of
+from analytics.events import COLUMNS, LANDING, read_csv, read_lines, table_of
 from analytics.questions import questions
 from resources.clickhouse import ClickHouseRefused, ClickHouseUnavailable, explain
 from resources.events import LoadSettings, forget, load_events, refresh_worktime
@@ -105,6 +106,23 @@ def test_the_same_event_twice_in_one_load_is_one(worker):
     assert (ledger["run_id"], ledger["source"]) == ("a run", "a segment")
     [reject] = worker.ask(in_session, ask, "SELECT place, reason, line FROM event_rejects")
     assert (reject["place"], reject["line"]) == (4, "{bad")
+
+
+def load_many(session, body, number):
+    """So many events, a millisecond apart, each twice and far from its like."""
+    events, _ = read_lines(body)
+    row = table_of(events).slice(0, 1)
+    many = row.take(pa.array([0] * number))
+    times = pa.array(range((NOW - 3600) * 1000, (NOW - 3600) * 1000 + number), pa.timestamp("ms", "UTC"))
+    many = many.set_column(many.schema.get_field_index("timestamp"), LANDING.field("timestamp"), times)
+    return load_events(session, pa.concat_tables([many, many]), "file", "a large file")
+
+
+def test_a_load_of_several_blocks_has_each_event_once(worker):
+    loaded = worker.ask(in_session, load_many, clicks(1), 70_000)
+    assert (loaded.inserted, loaded.duplicates) == (70_000, 70_000)
+    [row] = worker.ask(in_session, ask, "SELECT count() AS n, uniqExact(timestamp) AS times FROM events")
+    assert row == {"n": 70_000, "times": 70_000}
 
 
 def test_select_star_gives_cvats_columns_in_cvats_order(worker):
