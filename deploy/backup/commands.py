@@ -14,11 +14,11 @@ from rich.markup import escape
 from deploy.backup.cvat_tasks import bring_tasks
 from deploy.backup.restore import restore_backup
 from deploy.backup.shelf import Shelf
+from deploy.backup.standing import refuse_running
 from deploy.backup.take import take_backup
 from deploy.backup.upgrade import upgrade as move_up
 from deploy.backup.verify import PARTS, verify_backup
 from deploy.local.runtime import RESTORED
-from deploy.local.supervisor import is_running
 from orchestration.cli.context import UsageProblem, state
 from resources.audit import Audit
 from resources.bundle import make_cvat
@@ -158,8 +158,7 @@ def _bring_tasks(settings: Settings, shelf: Shelf, name: str | None, console: Co
     kept = shelf.read(name) if name else shelf.newest_with("cvat") or shelf.read()
     if not kept.part("cvat").facts.get("tasks"):
         raise UsageProblem(f"{kept.name} holds no tasks of CVAT: they are kept by 'reefline backup --cvat'")
-    if is_running(settings.home):
-        raise UsageProblem(f"reefline runs on {settings.home}: stop it first")
+    refuse_running(settings)
     inbox = Inbox(settings.inbox)
     audit = Audit(inbox, f"person {getpass.getuser()}", "reefline restore --cvat")
     done = bring_tasks(make_cvat(settings, audit), inbox, shelf, kept, lambda line: console.print(escape(line)))

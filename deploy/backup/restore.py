@@ -16,10 +16,10 @@ from deploy.backup.clickhouse import clickhouse_rows, load_clickhouse
 from deploy.backup.databases import empty_postgres, load_postgres, load_sqlite
 from deploy.backup.secret_settings import unpack_settings
 from deploy.backup.shelf import BackupError, BackupSet, Part, Shelf, Tell
+from deploy.backup.standing import refuse_running
 from deploy.backup.take import BY_CONTENT, PASSING, RESTORING, dagster_files, inbox_file
 from deploy.local.dagster_home import make_storage, write_config
 from deploy.local.runtime import RESTORED, write_env
-from deploy.local.supervisor import is_running
 from orchestration.instance import URL_VARIABLE, dagster_database, dagster_home, dagster_instance
 from resources.inbox import Inbox
 from resources.inbox.tables import metadata as inbox_tables
@@ -98,8 +98,7 @@ def _refuse_unfit(settings: Settings, kept: BackupSet, *, again: bool) -> None:
                 f"{kept.name} was made with {name} {made_with}, here is {version(name)}: install that version, "
                 "restore, then run 'reefline upgrade'"
             )
-    if is_running(settings.home):
-        raise BackupError(f"reefline runs on {settings.home}: stop it first")
+    refuse_running(settings)
     kinds = {"dagster": "postgres" if dagster_database(settings) else "sqlite"}
     kinds["inbox"] = "sqlite" if inbox_file(settings) else "postgres"
     for part, kind in kinds.items():

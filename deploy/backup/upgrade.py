@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deploy.backup.shelf import BackupError, Shelf, Tell
+from deploy.backup.standing import refuse_running
 from deploy.backup.take import take_backup
-from deploy.local.supervisor import is_running
 from orchestration.instance import dagster_database, dagster_home, dagster_instance
 from resources.clickhouse import ClickHouse
 from resources.inbox import Inbox
@@ -35,8 +35,7 @@ def upgrade(settings: Settings, shelf: Shelf | None, tell: Tell = lambda _: None
     """
     store = open_store(settings.store)
     refuse_older(store)
-    if is_running(settings.home):
-        raise BackupError(f"reefline runs on {settings.home}: stop it first")
+    refuse_running(settings)
     before = recorded(store)
     if before is not None and before.unfinished:
         tell(f"going on with the upgrade that broke off at {before.unfinished}; the way back is {_way_back(before)}")

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from dagster._daemon.types import DaemonHeartbeat
 
 from bench.postgres import NoPostgresError, Postgres
 from bench.restore_world import RestoreWorld, unlike
 from deploy.backup.restore import restore_backup
 from deploy.backup.secret_settings import pack_settings, unpack_settings
 from deploy.backup.shelf import BackupError, Shelf, blob_key
+from deploy.backup.standing import refuse_running
 from deploy.backup.take import take_backup
 from deploy.backup.upgrade import upgrade
 from deploy.backup.verify import verify_backup
@@ -25,7 +27,7 @@ from deploy.local.runtime import prepare, write_env
 from orchestration import definitions
 from orchestration.cli.main import main
 from orchestration.doctor.data import check_dagster_database
-from orchestration.instance import dagster_database
+from orchestration.instance import dagster_database, dagster_instance
 from resources import version_record
 from resources.object_store import LocalStore
 from resources.settings import Settings
@@ -244,6 +246,11 @@ def test_a_database_that_only_dagsters_own_file_names_is_backed_up_too(monkeypat
             assert made.part("dagster").facts["kind"] == "postgres"
             assert {"runs.copy.gz", "event_logs.copy.gz"} <= {item.path for item in made.part("dagster").items}
             assert [f.level for f in check_dagster_database(tmp_path / "dagster", dagster_database(settings))] == ["ok"]
+            refuse_running(settings)
+            with dagster_instance(tmp_path / "dagster") as instance:
+                instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 20, "SENSOR", "1", []))
+            with pytest.raises(BackupError, match=r"sign of life 2\d s ago: stop daemon"):
+                upgrade(settings, None)
     except NoPostgresError as error:
         pytest.skip(str(error))
 
