@@ -123,7 +123,7 @@ def by_borders(views: Views, frames: list[Frame]) -> CornerFinding:
     if len(frames) > 1:
         defects.append("two frames in the picture: these are the corners of the clearer one")
     score = _confidence(evidence) * (0.5 if defects else 1.0)
-    seen = {"frame": frames[0].score, "borders": refined.score}
+    seen = {"frame": frames[0].score, "borders": refined.score, "parted": refined.parted}
     return CornerFinding(points, round(score, 4), defects, evidence=seen)
 
 

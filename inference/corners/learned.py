@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,10 +22,13 @@ from inference.selfchecks import check_corners
 
 TASK = "corners"
 INPUT_PX = 256
-# The network places a corner to about 1 px of its 256: borders are searched that far from its lines, and a bit more.
-_REACH_SHARE = 0.010
+# The network places nineteen of twenty corners this near (share of the frame's side), so borders are searched that far
+# from its lines; the bars must be about as wide, to be told from the reef.
+_REACH_SHARE = 0.03
 # A border that leads a corner farther than this from its peak (share of the frame's side) follows something else.
 _STRAY_SHARE = 0.035
+_MOST_STRAY = 0.1
+_CLEAR = 0.6
 _LEAST_PROBABILITY = 0.02
 _SURE, _INSET_SHARE = 0.7, 0.01
 _SECOND_SHARE = 0.5
@@ -44,8 +48,13 @@ class _Candidate:
 
     @property
     def evidence(self) -> float:
-        """To choose by: what network and borders say together."""
-        return self.borders.score + float(self.heat.mean()) + self.overlap - 4 * min(self.stray, 0.25)
+        """To choose by: what borders and network say together.
+
+        How cleanly bars part from reef counts twice: on photos unlike all that the network was trained on its maps are
+        weak and lie off, while an even bar around the reef is what it always was.
+        """
+        seen = self.borders.score + 2 * self.borders.parted
+        return seen + float(self.heat.mean()) + self.overlap - 4 * min(self.stray, _MOST_STRAY)
 
 
 class CornerFinder:
@@ -106,13 +115,11 @@ def _combined(views: Views, plain: CornerFinding, maps: NDArray[np.float32]) -> 
     found = quads(maps, views.size)
     candidates = [_from_quad(views, quad, maps) for quad in found[:1]]
     if plain.points is not None:
-        candidates.append(_from_borders(views, plain.points, plain.evidence["borders"], maps))
+        candidates.append(_from_borders(views, plain.points, plain.evidence, maps))
     cut = cut_sides(maps[4])
     if not candidates:
         return CornerFinding(None, 0.0, [_nothing(cut)], method="heatmap")
     best = max(candidates, key=lambda c: c.evidence)
-    if best is not candidates[-1] and _surer(plain, best, views):
-        best = candidates[-1]
     features = _features(best, plain, views)
     probability = calibration("corners-learned").probability(features)
     if probability < _LEAST_PROBABILITY and best.heat.min() < 0.3:
@@ -130,17 +137,6 @@ def _combined(views: Views, plain: CornerFinding, maps: NDArray[np.float32]) -> 
     return CornerFinding(points, round(probability, 4), defects, best.method, evidence=features)
 
 
-def _surer(plain: CornerFinding, seen: _Candidate, views: Views) -> bool:
-    """Whether geometry is surer of its frame than network and borders of theirs.
-
-    On photos unlike all that the network was trained on its maps are weak and lie a few pixels off, while long straight
-    borders are what they always were.
-    """
-    if plain.points is None:
-        return False
-    return _calibrated_plain(plain).score > calibration("corners-learned").probability(_features(seen, plain, views))
-
-
 def _nothing(cut: list[str]) -> str:
     if cut:
         return f"no whole frame: the picture's {' and '.join(cut)} border cuts it off"
@@ -150,25 +146,27 @@ def _nothing(cut: list[str]) -> str:
 def _from_quad(views: Views, quad: Quad, maps: NDArray[np.float32]) -> _Candidate:
     fine = (views.fine.shape[1], views.fine.shape[0])
     start = moved(quad.corners, (maps.shape[2], maps.shape[1]), fine)
-    reach = _REACH_SHARE * max(fine)
-    refined = refine_frame(views.fine, start, reach=reach)
-    if float(np.hypot(*(refined.corners - start).T).max()) > reach / 2:
-        # What lies at the end of the reach was perhaps only on the way to the border.
-        refined = refine_frame(views.fine, refined.corners, reach=reach)
     side = _side(start)
+    refined = refine_frame(views.fine, start, reach=_REACH_SHARE * side)
+    if float(np.hypot(*(refined.corners - start).T).max()) > _REACH_SHARE * side:
+        # What lies at the end of the reach was perhaps only on the way to the border.
+        refined = refine_frame(views.fine, refined.corners, reach=_REACH_SHARE * side)
     stray = np.hypot(*(refined.corners - start).T) / side
-    # Where the borders lead elsewhere than the network's clear peak, the peak stands.
-    kept = np.where(((stray > _STRAY_SHARE) & (quad.heat > 0.3))[:, None], start, refined.corners)
+    # Where the borders lead elsewhere than the network's clear peak, and are not clear themselves, the peak stands.
+    unclear = np.array([min(refined.sides[k - 1].parted, refined.sides[k].parted) < _CLEAR for k in range(4)])
+    kept = np.where(((stray > _STRAY_SHARE) & (quad.heat > 0.3) & unclear)[:, None], start, refined.corners)
     return _Candidate(kept, refined, quad.heat, float(stray.max()), quad.overlap, "heatmap+borders")
 
 
-def _from_borders(views: Views, points: NDArray[np.float64], support: float, maps: NDArray[np.float32]) -> _Candidate:
+def _from_borders(
+    views: Views, points: NDArray[np.float64], seen: Mapping[str, float], maps: NDArray[np.float32]
+) -> _Candidate:
     fine = (views.fine.shape[1], views.fine.shape[0])
     corners = moved(points, views.size, fine)
     cells = moved(points, views.size, (maps.shape[2], maps.shape[1]))
     heat, away, overlap = at_corners(cells, maps)
     stray = float(away.max()) / _side(cells)
-    return _Candidate(corners, RefinedFrame(corners, support), heat, stray, overlap, "borders")
+    return _Candidate(corners, RefinedFrame(corners, seen["borders"], seen["parted"]), heat, stray, overlap, "borders")
 
 
 def _features(best: _Candidate, plain: CornerFinding, views: Views) -> dict[str, float]:
@@ -182,6 +180,7 @@ def _features(best: _Candidate, plain: CornerFinding, views: Views) -> dict[str,
         "heat": float(best.heat.min()),
         "overlap": best.overlap,
         "borders": best.borders.score,
+        "parted": best.borders.parted,
         "stray": float(np.log(min(best.stray, 0.3) + _FEATURE_FLOOR)),
         "finders_apart": float(np.log(min(gap, 0.3) + _FEATURE_FLOOR)),
     }

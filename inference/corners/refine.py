@@ -1,18 +1,21 @@
-"""Locating the borders again at full size: steps across each border, a robust curve through them, and their meeting.
+"""Locating the four borders again at full size, and the corners where they meet.
 
-Offsets are measured along the inward normal of a side, in raw pixels; ``t`` runs 0..1 from one corner to the next.
+First the four borders together are brought near, by what parts bar from reef (``parting``), in passes of shrinking
+reach. Then each is located to a fraction of a pixel by the steps across it, as far as the parting allows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_STATIONS = 192
-_TRIM = 0.03
+from inference.corners.parting import parting
+from inference.corners.sides import Paths, Side, Strip, best_paths, meetings
+
 # The sampling distances below are for a picture whose long side is 1000 px, and grow with it.
 _UNIT_PX = 1000.0
 _STEP_BAND = 3.0
@@ -21,167 +24,175 @@ _INLIER = 1.2
 # A lens bows a border by up to about this share of its length; a curve that bows more is texture.
 _BOW_SHARE = 0.018
 _MAX_SAG_SHARE = 0.025
-_BOW_SLACK = 0.003
-_BOW_PRICE, _AWAY_PRICE = 0.03, 0.2
-_VOTE_EVERY, _VOTE_ENDS, _VOTE_BOWS = 3, 25, 13
+_BOW_PRICE, _AWAY_PRICE = 0.03, 0.08
 _ENOUGH_FOR_CURVE = 0.55
-_DOUBTFUL_SUPPORT = 0.35
+_DOUBTFUL_SUPPORT, _DOUBTFUL_PARTED = 0.35, 0.7
+# Blur mixes bar and reef, so the parting lies up to this far on the bar's side of the step.
+_BLURRED = 2.0
+_STEP_SAY, _STEP_WEIGHT = 6.5, 1.0
+_STEP_REACH, _STEP_GAP, _STEP_AWAY = 4.0, 1.5, 16.0
 
 
 @dataclass(frozen=True, slots=True)
 class RefinedFrame:
-    """Sub-pixel corners ``(4, 2)`` raw pixels, the share of stations that agree (0..1), and doubts."""
+    """Sub-pixel corners, and how well the picture supports them.
+
+    Attributes:
+        corners: ``(4, 2)`` pixels of the picture.
+        score: share of the stations along the borders that show a step there, 0..1.
+        parted: how cleanly the borders part bars from reef, 0..1.
+        sides: the four, top first, clockwise; empty when the frame was not located by its borders.
+        defects: doubts.
+    """
 
     corners: NDArray[np.float64]
     score: float
+    parted: float
+    sides: tuple[Side, ...] = ()
     defects: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
-    """One side's frame of reference and the curve found in it."""
+class _Pass:
+    """One search: how far, how far beyond bar and reef are looked at (shares of the reach), and how finely.
 
-    origin: NDArray[np.float64]
-    along: NDArray[np.float64]
-    inward: NDArray[np.float64]
-    curve: NDArray[np.float64]
-    support: float
+    ``bows``: how far the common bow may change, and in how many steps; ``fine``: pixels of 1000 between samples.
+    """
 
-    @property
-    def bow(self) -> float:
-        """How far its middle lies inward of the line through its ends, as a share of its length."""
-        return -float(self.curve[0] if len(self.curve) == 3 else 0.0) / 4 / float(np.hypot(*self.along))
+    reach: float
+    gap: float
+    band: float
+    bows: tuple[float, int]
+    steps: int
+    fine: float
 
-    def tangent(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The homogeneous line that touches the curve beside ``point``."""
-        length2 = float(self.along @ self.along)
-        t = float((point - self.origin) @ self.along) / length2
-        value, slope = np.polyval(self.curve, t), np.polyval(np.polyder(self.curve), t)
-        here = self.origin + self.along * t + self.inward * value
-        there = here + self.along + self.inward * slope
-        return np.cross(np.append(here, 1.0), np.append(there, 1.0))
+
+_PASSES = (
+    _Pass(1.0, 0.45, 0.7, (_BOW_SHARE, 13), 25, 1.0),
+    _Pass(0.5, 0.25, 0.8, (0.003, 5), 21, 0.5),
+    _Pass(0.25, 0.08, 0.8, (0.003, 5), 17, 0.5),
+)
 
 
 def refine_frame(image: NDArray[np.uint8], corners: NDArray[np.float64], reach: float) -> RefinedFrame:
-    """Corners located again on the full picture, starting within ``reach`` raw pixels of the truth."""
-    # One lens bows all four borders alike; a border that bows otherwise follows a shadow or the reef.
-    free = (-_BOW_SHARE, _BOW_SHARE)
-    scouts = [_locate(image, corners[k], corners[(k + 1) % 4], reach, free) for k in range(4)]
-    bow = float(np.median([scout.bow for scout in scouts]))
-    bows = (bow - _BOW_SLACK, bow + _BOW_SLACK)
-    points = corners
-    sides: list[_Side] = []
-    for shrink in (1.0, 0.5):
-        sides = [_locate(image, points[k], points[(k + 1) % 4], reach * shrink, bows) for k in range(4)]
-        points = _meetings(sides, points)
-    support = [s.support for s in sides]
+    """Corners located again on the full picture ``(H, W, 3)``, starting within ``reach`` of its pixels of the truth."""
+    unit = max(image.shape[:2]) / _UNIT_PX
+    points, bow = corners, 0.0
+    for one in _PASSES:
+        points, bow = _parted(image, points, bow, reach, one, unit)
+    sides = _stepped(image, points, bow, unit)
+    support, parted = [s.support for s in sides], [s.parted for s in sides]
     names = ("top", "right", "bottom", "left")
     defects = [
-        f"the {name} border of the frame is hardly visible ({share:.0%} of its length)"
-        for name, share in zip(names, support, strict=True)
-        if share < _DOUBTFUL_SUPPORT
+        f"the {name} border of the frame is hardly visible ({side.support:.0%} of its length)"
+        for name, side in zip(names, sides, strict=True)
+        if side.support < _DOUBTFUL_SUPPORT and side.parted < _DOUBTFUL_PARTED
     ]
-    return RefinedFrame(points, float(0.5 * np.mean(support) + 0.5 * np.min(support)), defects)
+    return RefinedFrame(meetings(sides, points), _weak(support), _weak(parted), tuple(sides), defects)
 
 
-def _meetings(sides: list[_Side], corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where neighbouring curves meet, by following their tangents."""
-    points = corners.copy()
-    for _ in range(3):
-        for k in range(4):
-            meet = np.cross(sides[k - 1].tangent(points[k]), sides[k].tangent(points[k]))
-            if abs(meet[2]) > 1e-12:
-                points[k] = meet[:2] / meet[2]
-    return points
+def _weak(values: list[float]) -> float:
+    """A mean in which the worst counts extra."""
+    return float(0.5 * np.mean(values) + 0.5 * np.min(values))
 
 
-def _locate(
-    image: NDArray[np.uint8],
-    start: NDArray[np.float64],
-    stop: NDArray[np.float64],
-    reach: float,
-    bows: tuple[float, float],
-) -> _Side:
-    """The border between two corners; ``bows``: least and largest bow, as a share of its length."""
-    along = stop - start
-    length = max(float(np.hypot(*along)), 1e-9)
-    # Corners run clockwise with y downwards, so the inside is a quarter turn clockwise from the direction of travel.
-    inward = np.array([-along[1], along[0]]) / length
-    unit = max(image.shape[:2]) / _UNIT_PX
-    t = np.linspace(_TRIM, 1 - _TRIM, _STATIONS)
-    # Each station averages what lies along the border between it and its neighbours.
-    spacing = along / _STATIONS
-    low, high = (bow * length for bow in bows)
-    offsets, step = _steps(image, start + along * t[:, None], spacing, inward, reach + max(abs(low), abs(high)), unit)
-    first = _first_curve(step, offsets, t, reach, np.linspace(low, high, _VOTE_BOWS))
-    curve, support = _curve(step, offsets, t, first, unit, length)
-    return _Side(start, along, inward, curve, support)
+def _parted(
+    image: NDArray[np.uint8], corners: NDArray[np.float64], bow: float, whole_reach: float, one: _Pass, unit: float
+) -> tuple[NDArray[np.float64], float]:
+    """Corners and common bow by what parts bar from reef."""
+    reach = whole_reach * one.reach
+    gap, band = max(_STEP_GAP * unit, whole_reach * one.gap), whole_reach * one.band
+    bows = bow + np.linspace(-one.bows[0], one.bows[0], one.bows[1])
+    fine = max(0.5, one.fine * unit)
+    strips = _strips(image, corners, reach + gap + band, float(np.abs(bows).max()), fine)
+    curves = [strip.curve(np.zeros(2), bow) for strip in strips]
+    # Nearby the steps have a say too; farther off they would lead to the bar's outer edge.
+    stepping = _STEP_WEIGHT * (reach <= _STEP_SAY * unit)
+    votes = [stepping * _votes(_steps(s, unit), s, c, reach + 2 * unit) for s, c in zip(strips, curves, strict=True)]
+    # Once found, the border tells better what is bar and what is reef.
+    for nearer in (1.0, 0.5):
+        found = []
+        for strip, curve, vote in zip(strips, curves, votes, strict=True):
+            parted = parting(strip, strip.along_curve(curve), max(_STEP_GAP * unit, gap * nearer), band)
+            parted = _tolerant(parted, strip, unit) if stepping else parted
+            found.append(best_paths(parted + vote, strip, reach, bows, one.steps, _AWAY_PRICE))
+        k = _common_bow(found, bows)
+        curves = [strip.curve(paths.ends[k], bows[k]) for strip, paths in zip(strips, found, strict=True)]
+    sides = [strip.side(curve) for strip, curve in zip(strips, curves, strict=True)]
+    return meetings(sides, corners), float(bows[k])
 
 
-def _steps(
-    image: NDArray[np.uint8],
-    stations: NDArray[np.float64],
-    spacing: NDArray[np.float64],
-    inward: NDArray[np.float64],
-    reach: float,
-    unit: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Offsets ``(m,)`` and the contrast of the step at each, ``(stations, m)``."""
+def _strips(
+    image: NDArray[np.uint8], corners: NDArray[np.float64], reach: float, bow: float, fine: float
+) -> list[Strip]:
+    sides = [(corners[k], corners[(k + 1) % 4]) for k in range(4)]
+    return [Strip.cut(image, a, b, reach + bow * float(np.hypot(*(b - a))), fine) for a, b in sides]
+
+
+def _common_bow(found: Sequence[Paths], bows: NDArray[np.float64]) -> int:
+    """One lens bows all four borders alike; a border that bows otherwise follows a shadow or the reef."""
+    together = np.sum([paths.scores for paths in found], axis=0) - _BOW_PRICE * np.abs(bows) / _BOW_SHARE
+    return int(together.argmax())
+
+
+def _stepped(image: NDArray[np.uint8], corners: NDArray[np.float64], bow: float, unit: float) -> list[Side]:
+    """The sides by the steps across them, near what parts bar from reef."""
+    reach, bows = _STEP_REACH * unit, bow + np.linspace(-0.0015, 0.0015, 5)
     fine = max(0.5, 0.5 * unit)
-    band = max(2, round(_STEP_BAND * unit / fine))
-    count = int(np.ceil(reach / fine)) + band
-    offsets = np.arange(-count, count + 1) * fine
-    total = np.zeros((len(stations), len(offsets), 3), np.float32)
-    for shift in (-0.33, 0.0, 0.33):
-        spots = (stations + spacing * shift)[:, None, :] + inward * offsets[None, :, None]
-        grid = spots.astype(np.float32)
-        total += cv2.remap(image, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    total /= 3
-    sums = np.cumsum(np.concatenate([np.zeros((len(stations), 1, 3), np.float32), total], axis=1), axis=1)
+    strips = _strips(image, corners, reach + (_STEP_GAP + _STEP_AWAY) * unit, float(np.abs(bows).max()), fine)
+    parts, steps, found = [], [], []
+    for strip in strips:
+        line = strip.curve(np.zeros(2), bow)
+        expected = strip.along_curve(line) + _STEP_GAP * unit
+        parted = _tolerant(parting(strip, expected, _STEP_GAP * unit, _STEP_AWAY * unit), strip, unit)
+        step = _steps(strip, unit)
+        votes = _votes(step, strip, line, reach + 2 * unit)
+        found.append(best_paths(votes + parted, strip, reach, bows, 25))
+        parts.append(parted)
+        steps.append(step)
+    k = _common_bow(found, bows)
+    sides = []
+    for strip, parted, step, paths in zip(strips, parts, steps, found, strict=True):
+        first = strip.curve(paths.ends[k], float(bows[k]))
+        curve, support = _curve(step * np.maximum(1 + parted, 0.1), strip, first, unit)
+        there = parted[np.arange(len(strip.t)), strip.columns(strip.along_curve(curve))]
+        sides.append(strip.side(curve, support, 1 + float(there.mean())))
+    return sides
+
+
+def _tolerant(scores: NDArray[np.float64], strip: Strip, unit: float) -> NDArray[np.float64]:
+    """Each column with the best of itself and those before it, on the bar's side, where blur may have put it."""
+    columns = round(_BLURRED * unit / strip.fine)
+    kernel = np.ones((1, columns + 1), np.uint8)
+    return np.asarray(cv2.dilate(scores, kernel, anchor=(columns, 0)), np.float64)
+
+
+def _steps(strip: Strip, unit: float) -> NDArray[np.float64]:
+    """The contrast of the step at each column, ``(stations, m)``: between the bands on its either side."""
+    band = max(2, round(_STEP_BAND * unit / strip.fine))
+    sums = np.cumsum(np.pad(strip.colours, ((0, 0), (1, 0), (0, 0))), axis=1)
+    step = np.zeros(strip.colours.shape[:2])
     # Outer band: the samples up to here; inner band: the samples from here on; both share the middle sample.
-    middle = np.arange(band, len(offsets) - band)
-    outer = (sums[:, middle + 1] - sums[:, middle + 1 - band]) / band
-    inner = (sums[:, middle + band] - sums[:, middle]) / band
-    step = np.abs(inner - outer).max(axis=2)
-    return np.asarray(offsets[middle], np.float64), np.asarray(step, np.float64)
+    middle = np.arange(band, len(strip.offsets) - band)
+    outer = sums[:, middle + 1] - sums[:, middle + 1 - band]
+    inner = sums[:, middle + band] - sums[:, middle]
+    step[:, middle] = np.abs(inner - outer).max(axis=2) / band
+    return step
 
 
-def _first_curve(
-    step: NDArray[np.float64],
-    offsets: NDArray[np.float64],
-    t: NDArray[np.float64],
-    reach: float,
-    bows: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """The border with the most clipped contrast along it, straight or bowed by a lens: for ``np.polyval``.
-
-    Of two that are much alike, as a bar's edge and the edge of its shadow, the one nearer to the expected place wins.
-    """
-    votes = np.minimum(step / _FULL_CONTRAST, 1.0)
-    # Where several steps compete at a station, only what stands out there should vote.
-    votes = (votes * (step >= 0.5 * step.max(axis=1, keepdims=True)))[::_VOTE_EVERY]
-    u = t[::_VOTE_EVERY]
-    ends = np.linspace(-reach, reach, _VOTE_ENDS)
-    left, right, middle = np.meshgrid(ends, ends, bows, indexing="ij")
-    path = left[..., None] * (1 - u) + right[..., None] * u + middle[..., None] * (4 * u * (1 - u))
-    index = np.clip(np.round((path - offsets[0]) / (offsets[1] - offsets[0])).astype(int), 0, len(offsets) - 1)
-    price = _BOW_PRICE * np.abs(middle - bows.mean()) / max(float(np.ptp(bows)) / 2, 1e-9)
-    price += _AWAY_PRICE * (left**2 + right**2) / (2 * reach**2)
-    score = votes[np.arange(len(u)), index].mean(axis=3) - price
-    i, j, k = np.unravel_index(int(score.argmax()), score.shape)
-    return np.array([-4 * bows[k], ends[j] - ends[i] + 4 * bows[k], ends[i]])
+def _votes(step: NDArray[np.float64], strip: Strip, line: NDArray[np.float64], reach: float) -> NDArray[np.float64]:
+    """How much each step counts, 0..1; where several compete at a station, only what stands out there."""
+    near = np.abs(strip.offsets[None, :] - strip.along_curve(line)[:, None]) <= reach
+    standing = step >= 0.5 * np.where(near, step, 0.0).max(axis=1, keepdims=True)
+    return np.minimum(step / _FULL_CONTRAST, 1.0) * standing
 
 
 def _curve(
-    step: NDArray[np.float64],
-    offsets: NDArray[np.float64],
-    t: NDArray[np.float64],
-    first: NDArray[np.float64],
-    unit: float,
-    length: float,
+    step: NDArray[np.float64], strip: Strip, first: NDArray[np.float64], unit: float
 ) -> tuple[NDArray[np.float64], float]:
     """A robust curve through the steps near ``first``, and the share of stations that agree with it."""
     tolerance = _INLIER * max(unit, 0.7)
+    t, offsets = strip.t, strip.offsets
     curve, agree = first, np.zeros(len(t), bool)
     for round_ in range(4):
         expected = np.polyval(curve, t)
@@ -198,7 +209,7 @@ def _curve(
         spread = np.ptp(t[agree])
         if round_ >= 1 and agree.mean() >= _ENOUGH_FOR_CURVE and spread > 0.8:
             bent = np.polyfit(t[agree], spot[agree], 2, w=weight[agree])
-            if abs(bent[0]) / 4 <= _MAX_SAG_SHARE * length:
+            if abs(bent[0]) / 4 <= _MAX_SAG_SHARE * strip.length:
                 fitted = bent
         curve = np.asarray(fitted, np.float64)
     return curve, float(agree.mean())

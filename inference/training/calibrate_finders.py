@@ -1,6 +1,7 @@
 """Fit what the finders' scores and uncertainties mean, on validation scenes; writes ``inference/calibration.yaml``.
 
     python -m inference.training.calibrate_finders --scenes 240
+    python -m inference.training.calibrate_finders --scenes 240 --only corners
 
 A score is the probability that a person would move nothing by more than 5 px (of a picture straightened to 1920). Run
 it after training the finders; ``bench/bench_seeing.py`` then measures on test scenes what the scores promise.
@@ -12,6 +13,7 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -63,8 +65,8 @@ def setting_for(number: int) -> str:
     return ("easy", "usual", "hard", "hard", list(SWITCHES)[number // 5 % len(SWITCHES)])[number % 5]
 
 
-def observe(seed: int, setting: str) -> Observed:
-    """Run all finders on one scene."""
+def observe(seed: int, setting: str, only: str | None = None) -> Observed:
+    """Run all finders on one scene, or with ``only="corners"`` those of corners."""
     cv2.setNumThreads(1)
     scene = render_scene(seed, setting, size=SIZE)
     models, topology, seen = ModelRegistry(), load_topology(), Observed()
@@ -77,7 +79,7 @@ def observe(seed: int, setting: str) -> Observed:
             if name == "corners-opencv":
                 features["defects"] = float(len(finding.defects) > 0)
             seen.rows.append((name, features, corner_error(finding, frames) <= TOLERANCE_PX))
-    if len(frames) != 1 or learned.points is None or corner_error(learned, frames) > _FAR_PX:
+    if only == "corners" or len(frames) != 1 or learned.points is None or corner_error(learned, frames) > _FAR_PX:
         return seen
     square = rectify(scene.image, learned.points, SIDE)
     nodes = Rectification.from_corners(learned.points, SIDE, 100.0).to_rectified(scene.frame.nodes)
@@ -150,20 +152,22 @@ def _entry(intercept: float, weights: dict[str, float], counts: dict[str, int]) 
 
 
 def calibrations(observed: Sequence[Observed]) -> Iterator[tuple[str, dict[str, object]]]:
-    """All entries of the file. The lattice's score rests on uncertainties, so those are fitted before it."""
-    looked = [seen.looked for seen in observed if seen.looked is not None]
-    parts = [uncertainty_features(one.merged, SIDE) for one in looked]
-    joined = {
-        name: np.concatenate([part[name][one.visible] for part, one in zip(parts, looked, strict=True)])
-        for name in parts[0]
-    }
-    intercept, weights, counts = fit_magnitude(joined, np.concatenate([one.error[one.visible] for one in looked]))
-    yield "lattice-uncertainty", _entry(intercept, weights, counts)
+    """All entries of the file that the observations are enough for."""
     rows = [row for seen in observed for row in seen.rows]
-    size = Calibration("lattice-uncertainty", intercept, weights)
-    for one, part in zip(looked, parts, strict=True):
-        features = score_features(one.merged, size.magnitude(part), SIDE)
-        rows.append(("lattice-learned", features, bool(one.error[one.visible].max(initial=0.0) <= TOLERANCE_PX)))
+    looked = [seen.looked for seen in observed if seen.looked is not None]
+    if looked:
+        # The lattice's score rests on uncertainties, so those are fitted before it.
+        parts = [uncertainty_features(one.merged, SIDE) for one in looked]
+        joined = {
+            name: np.concatenate([part[name][one.visible] for part, one in zip(parts, looked, strict=True)])
+            for name in parts[0]
+        }
+        intercept, weights, counts = fit_magnitude(joined, np.concatenate([one.error[one.visible] for one in looked]))
+        yield "lattice-uncertainty", _entry(intercept, weights, counts)
+        size = Calibration("lattice-uncertainty", intercept, weights)
+        for one, part in zip(looked, parts, strict=True):
+            features = score_features(one.merged, size.magnitude(part), SIDE)
+            rows.append(("lattice-learned", features, bool(one.error[one.visible].max(initial=0.0) <= TOLERANCE_PX)))
     for name in sorted({row[0] for row in rows}):
         own = [row for row in rows if row[0] == name]
         yield name, _entry(*fit_logistic([row[1] for row in own], [row[2] for row in own]))
@@ -174,19 +178,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=240)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", choices=["corners"], help="leave the other entries of the file as they are")
     parser.add_argument("--out", type=Path, default=FILE)
     options = parser.parse_args()
     seeds = split_seeds("validation", options.scenes, start=1000)
     settings = [setting_for(number) for number in range(options.scenes)]
     with ProcessPoolExecutor(options.workers) as pool:
-        observed = list(pool.map(observe, seeds, settings, chunksize=2))
+        observed = list(pool.map(partial(observe, only=options.only), seeds, settings, chunksize=2))
     head = (
         "# What the finders' scores and uncertainties mean; fitted by inference.training.calibrate_finders on\n"
         f"# generated validation scenes of {SIZE[0]} x {SIZE[1]} px, seeds {seeds.start} to {seeds.stop - 1}.\n"
         f"# Score: probability that nothing is off by over {TOLERANCE_PX:g} px of {SIDE}. Uncertainty: two in three\n"
         "# nodes lie nearer than this.\n"
     )
-    body = yaml.safe_dump(dict(calibrations(observed)), sort_keys=True)
+    kept = yaml.safe_load(options.out.read_text(encoding="utf-8")) if options.only else {}
+    body = yaml.safe_dump({**kept, **dict(calibrations(observed))}, sort_keys=True)
     options.out.write_text(head + body, encoding="utf-8")
     print(body)
 
