@@ -54,9 +54,12 @@ def measured(name: str) -> list[dict[str, Any]]:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """The figures as a markdown table."""
+    """The figures as a markdown table; details of a figure (its name and a dot more) stay in the JSON file."""
     lines = ["| figure | measured | reference, same run | command |", "|---|---|---|---|"]
+    names = {row["name"] for row in results}
     for row in results:
+        if row["name"].rpartition(".")[0] in names:
+            continue
         beside = f"{row['reference']}: {row['reference_value']:g}" if row["reference_value"] is not None else ""
         value = "not measured" if row["value"] is None else f"{row['value']:g} {row['unit']}"
         lines.append(f"| `{row['name']}` | {value} | {beside} | `{row['command']}` |")

@@ -77,6 +77,7 @@ def make_cvat(settings: Settings, audit: Audit | None = None) -> CvatClient:
         username=settings.cvat_username or None,
         password=settings.cvat_password.get_secret_value() or None,
         stored=_stored_pictures(settings),
+        public_url=settings.cvat_public_url,
     )
     if audit is not None:
         cvat.session.acted = audit.requested

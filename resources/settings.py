@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     dagster_url: str = Field("", description="Dagster's Postgres database, an SQLAlchemy URL. Default: SQLite in HOME.")
     clickhouse_url: str = Field("", description="http(s)://user:password@host:8123/db or chdb:///folder.")
     cvat_url: str = Field("", description="Address of CVAT, e.g. https://cvat.example.org.")
+    cvat_public_url: str = Field(
+        "", description="CVAT as browsers reach it, for links; empty: REEFLINE_CVAT_URL."
+    )
     cvat_token: SecretStr = Field(SecretStr(""), description="Access token of CVAT's service account.")
     cvat_username: str = Field("", description="User of the service account, when no token is given.")
     cvat_password: SecretStr = Field(SecretStr(""), description="Password of the service account.")

@@ -60,6 +60,7 @@ DEFAULTS = {
     "DEPLOY_GRAFANA_IMAGE": ("docker.io/grafana/grafana:13.2.3", ""),
     "DEPLOY_GRAFANA_CLICKHOUSE_PLUGIN": ("4.20.0", "Grafana's data source, fetched at its start"),
     "REEFLINE_STORE_URL": ("file:///data/store", "the object store; s3://bucket/prefix with the overlay s3"),
+    "REEFLINE_CVAT_PUBLIC_URL": ("", "CVAT as people's browsers reach it, for links"),
     "REEFLINE_CVAT_TOKEN": ("", "access token of CVAT's service account, or:"),
     "REEFLINE_CVAT_USERNAME": ("", ""),
     "REEFLINE_CVAT_PASSWORD": ("", ""),

@@ -135,6 +135,10 @@ def _cvat_values(choices: Choices, values: Mapping[str, str]) -> dict[str, str]:
     if "cvat" not in choices.profiles:
         return {}
     made = {"REEFLINE_CVAT_URL": values.get("REEFLINE_CVAT_URL") or CVAT_INSIDE}
+    host = values["CVAT_HOST"]
+    plain, gateway = f"http://{host}:{values['DEPLOY_CVAT_PORT']}", f"https://{host}"
+    if values["REEFLINE_CVAT_PUBLIC_URL"] in ("", plain, gateway):  # else a person has said it
+        made["REEFLINE_CVAT_PUBLIC_URL"] = gateway if "https" in choices.profiles else plain
     if not values.get("REEFLINE_CVAT_TOKEN"):
         made["REEFLINE_CVAT_USERNAME"] = values.get("REEFLINE_CVAT_USERNAME") or CVAT_USER
         made["REEFLINE_CVAT_PASSWORD"] = values.get("REEFLINE_CVAT_PASSWORD") or envfile.new_secret()

@@ -41,10 +41,17 @@ class CvatClient:
         username: str | None = None,
         password: str | None = None,
         stored: StoredPictures | None = None,
+        public_url: str = "",
     ) -> None:
-        """Connects on first use. ``stored``: CVAT reads pictures from the object store; else they are uploaded."""
+        """Connects on first use.
+
+        Args:
+            stored: CVAT reads pictures from the object store; else they are uploaded.
+            public_url: the server as people's browsers reach it, for links; empty: ``url``.
+        """
         self.session = Session(url, token, username, password)
         self.stored = stored
+        self.public_url = public_url.rstrip("/") or self.url
 
     @property
     def url(self) -> str:
@@ -187,7 +194,7 @@ class CvatClient:
         return ReviewTask(task_id, url, jobs, _own_frames(names, layout), layout.pooled)
 
     def _task_url(self, task_id: int) -> str:
-        return f"{self.url}/tasks/{task_id}"
+        return f"{self.public_url}/tasks/{task_id}"
 
     def jobs(self, task_id: int) -> list[JobState]:
         """The task's jobs, by id."""

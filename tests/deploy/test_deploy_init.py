@@ -68,6 +68,7 @@ def test_an_update_keeps_passwords_and_what_people_wrote_and_changes_what_runs(t
 def test_an_installation_with_cvat_gives_reefline_an_account_and_the_pictures_by_the_share(tmp_path):
     env = envfile.read(installed(tmp_path, ("core", "cvat")) / ".env")
     assert env["REEFLINE_CVAT_URL"] == "http://cvat-server:8080"
+    assert env["REEFLINE_CVAT_PUBLIC_URL"] == "http://localhost:8080"
     assert env["REEFLINE_CVAT_USERNAME"] == "reefline"
     assert len(env["REEFLINE_CVAT_PASSWORD"]) >= 32
     assert (env["REEFLINE_CVAT_PICTURES"], env["REEFLINE_CVAT_SHARE_PREFIX"]) == ("share", "reefline/store/")

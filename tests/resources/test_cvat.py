@@ -168,6 +168,12 @@ def test_a_task_has_its_pictures_in_order_and_the_prelabels_inside(cvat, project
     assert f"/tasks/{task.task_id}" in task.url
 
 
+def test_links_lead_where_peoples_browsers_reach_cvat(server, project):
+    cvat = CvatClient(server, username=USER, password=PASSWORD, public_url="https://cvat.example.org/")
+    task = cvat.ensure_task(project, "linked.corners", pictures(2), nothing)
+    assert task.url == f"https://cvat.example.org/tasks/{task.task_id}"
+
+
 def test_asking_for_the_same_task_again_gives_the_same_one_untouched(cvat, project):
     first = cvat.ensure_task(project, "reef.0002.corals", pictures(3), one_polygon_each)
     cvat.session.request("PUT", f"/api/tasks/{first.task_id}/annotations", nothing({}, {}))  # people's work
