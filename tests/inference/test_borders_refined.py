@@ -6,7 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from inference.corners.geometry import Views
+from inference.corners.learned import _from_quad
 from inference.corners.parting import parting
+from inference.corners.quads import Quad
 from inference.corners.refine import refine_frame
 from inference.corners.sides import STATIONS, Strip, best_paths
 
@@ -117,3 +120,14 @@ def test_a_picture_of_one_colour_has_no_borders_and_says_so_of_each() -> None:
     assert found.score == 0
     assert np.isfinite(found.corners).all()
     assert len(found.defects) == 4
+
+
+def test_a_high_peak_that_lies_off_gives_way_to_clear_borders() -> None:
+    photo = _photo(shadow_px=5)
+    maps = np.zeros((5, 64, 64), np.float32)
+    start = CORNERS.copy()
+    start[2] += [-12, -12]
+    cells = (start + 0.5) * 64 / SIDE - 0.5
+    found = _from_quad(Views.of(photo), Quad(cells, np.full(4, 0.8), 0.9, 0.8), maps)
+    assert found.stray > 0.035
+    assert _off(found.corners) < 1.5
