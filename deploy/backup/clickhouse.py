@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from resources.clickhouse import ClickHouse, Session
 INDEX = "tables.json"
 URL_VARIABLE = "BACKUP_CLICKHOUSE_URL"
 """The address holds a password, which must not be seen in the list of processes."""
+COMPUTED = {"events": {"key_in": "content_key", "way_in": "way"}}
+"""Columns that are given once, when a row comes, and cannot be computed again from the others."""
 
 
 def dump_clickhouse(shelf: Shelf, url: str, scratch: Path) -> Part:
@@ -83,10 +86,12 @@ def _dump(session: Session, folder: Path) -> None:
     for name, engine, definition, database in rows:
         table = {"name": name, "view": "View" in engine, "definition": definition, "database": database}
         if not table["view"]:
+            table["computed"] = COMPUTED.get(name, {})
+            also = "".join(f", {column} AS {given}" for given, column in table["computed"].items())
             with (folder / f"{name}.native").open("wb") as file:
-                for chunk in client.raw_stream(f"SELECT * FROM `{name}`", fmt="Native"):  # noqa: S608 - its own name
+                for chunk in client.raw_stream(f"SELECT *{also} FROM `{name}`", fmt="Native"):  # noqa: S608 - its own name
                     file.write(chunk)
-            table |= _digest(session, name)
+            table |= _digest(session, name, table["computed"])
         tables.append(table)
     (folder / INDEX).write_text(json.dumps(tables), encoding="utf-8")
 
@@ -100,8 +105,9 @@ def _load(session: Session, folder: Path) -> None:
         client.command(_moved(table, here))
         if table["rows"]:
             with (folder / f"{table['name']}.native").open("rb") as data:
-                client.raw_insert(f"`{table['name']}`", insert_block=data, fmt="Native")
-        found = _digest(session, table["name"])
+                columns = _columns(session, table)
+                client.raw_insert(f"`{table['name']}`", columns, insert_block=data, fmt="Native")
+        found = _digest(session, table["name"], table.get("computed", {}))
         if found != {name: table[name] for name in found}:
             raise BackupError(f"table {table['name']} came back otherwise: {found}")
     _make_views(client, [t for t in tables if t["view"]], here)
@@ -146,9 +152,22 @@ def _moved(table: dict[str, Any], database: str) -> str:
     return re.sub(rf"(?<![\w.])`?{old}`?\.(?=[\w`])", f"`{database}`.", table["definition"])
 
 
-def _digest(session: Session, name: str) -> dict[str, Any]:
+def _columns(session: Session, table: dict[str, Any]) -> list[str] | None:
+    """The columns that a file holds, where they are more than the table's own."""
+    if not table.get("computed"):
+        return None
+    asked = (
+        "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {table:String} "
+        "AND default_kind NOT IN ('MATERIALIZED', 'ALIAS', 'EPHEMERAL') ORDER BY position"
+    )
+    own = session.client.query(asked, {"table": table["name"]}).result_rows
+    return [name for [name] in own] + list(table["computed"])
+
+
+def _digest(session: Session, name: str, computed: Mapping[str, str]) -> dict[str, Any]:
     """Number of rows, and a sum over them that does not depend on their order."""
-    asked = f"SELECT count(), toString(sum(cityHash64(*))) FROM `{name}`"  # noqa: S608 - its own name
+    what = ", ".join(["*", *computed.values()])
+    asked = f"SELECT count(), toString(sum(cityHash64({what}))) FROM `{name}`"  # noqa: S608 - its own name
     [(rows, digest)] = session.client.query(asked).result_rows
     return {"rows": int(rows), "digest": str(digest)}
 

@@ -60,7 +60,7 @@ def write_summary(
     tables = BatchTables(open_store(settings.store))
     config = SurveyCatalog(survey.surveys_dir).get(survey.name)
     batches = [offer.batch for offer in offers_of(tables.store, survey.name)]
-    cover = pa.concat_tables([tables.table("cover/quadrats", batch) for batch in batches])
+    cover = pa.concat_tables([tables.table("cover/quadrats", batch) for batch in batches], promote_options="default")
     (folder / "cover.png").write_bytes(cover_plot(cover, load_taxonomy(config.taxonomy)))
     counts = outcomes(row for batch in batches for row in tables.manifest("images/raw", batch))
     summary = {
