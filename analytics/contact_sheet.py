@@ -22,7 +22,9 @@ INK = (40, 48, 56)
 PAPER = (250, 250, 248)
 CORNER_COLOR = (255, 214, 10)
 NODE_COLOR = (255, 92, 56)
-QUALITY = 84
+QUALITIES = (84, 72, 60, 48, 36)
+MOST_BYTES = 160_000
+"""Dagster keeps sheets in its events, and reads those of hundreds of batches for one page of an asset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Tile:
 
 
 def contact_sheet(tiles: Sequence[Tile], title: str = "", columns: int = COLUMNS) -> bytes:
-    """The sheet as JPEG."""
+    """The sheet as JPEG; of many pictures in a lower quality, to stay near :data:`MOST_BYTES`."""
     columns = max(1, min(columns, len(tiles)))
     rows = -(-len(tiles) // columns)
     cell = TILE_PX + GAP_PX
@@ -58,9 +60,13 @@ def contact_sheet(tiles: Sequence[Tile], title: str = "", columns: int = COLUMNS
         y = head + GAP_PX + number // columns * (cell + CAPTION_PX)
         sheet[y : y + TILE_PX, x : x + TILE_PX] = _draw(tile)
         _text(sheet, tile.title, (x + 2, y + TILE_PX + 15), 0.42, INK)
-    ok, data = cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    if not ok:
-        raise ValueError(f"a contact sheet of {len(tiles)} pictures could not be written")
+    bgr = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
+    for quality in QUALITIES:
+        ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        if not ok:
+            raise ValueError(f"a contact sheet of {len(tiles)} pictures could not be written")
+        if len(data) <= MOST_BYTES:
+            break
     return data.tobytes()
 
 

@@ -19,7 +19,7 @@ from labels.schema import Shape
 from resources.tables import BatchTables
 
 FAILURES_SHOWN = 50
-SHEET_PICTURES = 48
+SHEET_PICTURES = 24
 THUMBNAIL_PX = 480
 
 
@@ -94,6 +94,8 @@ def batch_sheet(
         )
         for row in rows[:SHEET_PICTURES]
     ]
+    if len(rows) > len(tiles):
+        title += f", the first {len(tiles)} of {len(rows)}"
     return markdown_image(contact_sheet(tiles, title=title), "image/jpeg") if tiles else ""
 
 
