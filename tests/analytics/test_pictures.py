@@ -25,7 +25,7 @@ def grey(shape=(300, 400)):
 
 
 def test_a_sheet_stays_small_enough_for_a_page_that_reads_hundreds():
-    coarse = np.random.default_rng(1).integers(0, 255, (24, 32, 3), np.uint8)
+    coarse = np.random.default_rng(1).integers(0, 255, (12, 16, 3), np.uint8)
     reef = cv2.resize(coarse, (320, 240), interpolation=cv2.INTER_CUBIC)
     sheet = contact_sheet([Tile(lambda: reef, (320, 240), f"{n}") for n in range(24)], "reef.0001")
     assert len(sheet) <= MOST_BYTES
