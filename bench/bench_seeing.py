@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -86,7 +87,8 @@ def moorea_rows() -> list[dict[str, object]]:
 
 def scene_rows(count: int = SCENES) -> list[dict[str, object]]:
     """Corners, nodes and gates on the benchmark's scenes, painted and measured side by side."""
-    with ProcessPoolExecutor(2) as pool:
+    # A fork would inherit the locks of the engine's threads.
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         seen = list(pool.map(measure, range(count), split_seeds("test", count), chunksize=2))
     return [*corner_rows(seen), *node_rows(seen), *gate_rows(seen)]
 
