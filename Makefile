@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 # Every run is a process of its own: without bytecode each would compile all libraries again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo dev test test-torch check bench screenshots reference audit check-charts lock clean
+.PHONY: help setup demo dev test test-long test-torch check bench screenshots reference audit check-charts lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -29,7 +29,10 @@ dev: $(STAMP) ## Open the Dagster UI with the demo's data in it
 	$(BIN)/reefline up --sandbox --home demo/home --surveys demo/surveys
 
 test: $(STAMP) ## Run the tests, side by side; one after the other: make test ARGS=-n0
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not long" $(ARGS)
+
+test-long: $(STAMP) ## Run the tests that take minutes each: storms, every process killed, restores on Postgres
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m long $(ARGS)
 
 test-torch: $(STAMP) ## Install the torch extra and run the tests that need it
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[torch]'

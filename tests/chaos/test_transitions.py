@@ -16,6 +16,7 @@ def outcome():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_storm_was_one(outcome):
     assert outcome.transitions >= 1000
     for share in (outcome.dropped, outcome.doubled_sendings, outcome.reordered):
@@ -26,6 +27,7 @@ def test_the_storm_was_one(outcome):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_review_is_collected_once_for_each_completion(outcome):
     assert outcome.not_collected == {}
     assert outcome.collected_too_often == {}
@@ -34,12 +36,14 @@ def test_every_review_is_collected_once_for_each_completion(outcome):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_no_review_waits_and_no_row_is_unanswered(outcome):
     assert outcome.open_reviews == []
     assert outcome.unanswered_rows == 0
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_reconciling_once_more_finds_nothing(outcome):
     assert outcome.healed_at_last == 0
     assert (outcome.lost_events, outcome.doubled) == (0, 0)

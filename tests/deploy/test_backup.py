@@ -72,6 +72,7 @@ def test_backup_wipe_restore_and_the_next_stage_goes_on(world):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_same_on_postgres_and_with_clickhouse(tmp_path):
     try:
         with Postgres() as server:

@@ -5,7 +5,7 @@ import pytest
 from bench.postgres import NoPostgresError, Postgres
 from bench.stack_kill import VICTIMS, kill_all
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.mark.timeout(1500)
