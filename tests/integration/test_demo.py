@@ -14,6 +14,7 @@ from deploy.local.runtime import prepare
 from labels.manifest import Status
 from labels.transforms import Rectification
 from orchestration.definitions import build_defs
+from orchestration.instance import dagster_instance
 from resources.object_store import LocalStore
 from resources.releases import release_key
 from resources.tables import BatchTables
@@ -41,6 +42,13 @@ def test_all_24_quadrats_go_through_all_gates_into_the_release(demo):
     assert {(gate["gate"], gate["batch"]) for gate in summary["gates"]} == {
         (gate, batch) for gate in ("corners", "lattice", "corals") for batch in summary["batches"]
     }
+
+
+def test_the_run_of_the_release_has_ended_well_and_its_check_was_made(demo):
+    with dagster_instance(demo[0] / "home" / "dagster") as instance:
+        [run] = instance.get_run_records(dg.RunsFilter(job_name="make_release"))
+        assert run.dagster_run.status == dg.DagsterRunStatus.SUCCESS
+        assert instance.fetch_materializations(dg.AssetKey(["datasets", "release"]), limit=1).records
 
 
 def test_proposals_are_within_three_pixels_of_the_truth_before_review(demo):

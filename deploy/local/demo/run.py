@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import dagster as dg
 from rich.console import Console
 from rich.live import Live
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,6 +26,7 @@ from orchestration.cli.context import UsageProblem
 from orchestration.cli.cvat import apply, declare
 from orchestration.cli.ingest import check_photos
 from orchestration.cli.status import finished_batches
+from orchestration.instance import dagster_instance
 from resources.bundle import build_resources, make_cvat
 from resources.inbox import Inbox
 from resources.releases import ask_for_release, release_key
@@ -41,6 +43,11 @@ FAST = {
     "REEFLINE_RECONCILE_CRON": "*/2 * * * *",
     "REEFLINE_ANALYTICS_CRON": "*/3 * * * *",
     "REEFLINE_HEALTH_CRON": "0 0 1 1 *",  # nobody reads it there
+}
+AT_WORK = frozenset(dg.DagsterRunStatus) - {
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
 }
 PATIENCE_S = 300.0
 """The demo gives up when nothing has moved for so long."""
@@ -164,10 +171,23 @@ def _drive(
             if progress.complete and not asked:
                 ask_for_release(tables.store, RELEASE, finished_batches(tables), "made by reefline demo")
                 asked = True
-            if asked and tables.store.exists(release_key(RELEASE, "release.json")):
+            # The release is there before its run ends, which draws its plot and makes it again to compare.
+            written = asked and tables.store.exists(release_key(RELEASE, "release.json"))
+            if written and _release_run_ended(installation):
                 show(progress, time.monotonic() - started, "released")
                 return
             time.sleep(0.5)
+
+
+def _release_run_ended(installation: Embedded) -> bool:
+    """Whether no run makes the release any more, however it ended."""
+    at_work = dg.RunsFilter(job_name="make_release", tags={"dagster/partition": RELEASE}, statuses=list(AT_WORK))
+    try:
+        with dagster_instance(installation.home / "dagster", installation.settings.dagster) as instance:
+            return not instance.get_run_records(at_work, limit=1)
+    except SQLAlchemyError as error:
+        logger.warning("Dagster's database does not answer: %s", str(error).splitlines()[0])
+        return False
 
 
 def _looked(watcher: Watcher) -> Progress | None:
