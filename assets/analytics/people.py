@@ -65,7 +65,7 @@ def analytics_worktime(
             "dagster/row_count": rows,
             "months": dg.MetadataValue.json(months),
             "hours": dg.MetadataValue.float(
-                round(sum(day["hours_in_jobs"] + day["hours_outside_jobs"] for day in days), 2)
+                round(sum((day["hours_in_jobs"] + day["hours_outside_jobs"] for day in days), 0.0), 2)
             ),
             META_PREVIEW: dg.MetadataValue.md(shown),
         }
