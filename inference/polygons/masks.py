@@ -9,9 +9,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from inference.polygons.chains import Chains, chains_of
+from inference.polygons.borders import Borders, borders_of
+from inference.polygons.chains import chains_of
 from inference.polygons.outline import Outline, Ring
-from inference.polygons.simplify import Floats, Ints, Lines, fitted
+from inference.polygons.simplify import Floats, Ints, fitted
 
 TOLERANCE_PX = 1.0
 MIN_AREA_PX = 16.0
@@ -58,7 +59,7 @@ def masks_to_polygons(
 
     Pixels that touch at a corner belong together, joined by a bridge of a hair's width. What comes out is valid: rings
     of at least three points that neither cross nor touch themselves or each other. The area of an outline is the number
-    of its pixels: within 1 - min_iou for the smallest, far nearer for others; to 1/64 px a bridge when not simplified.
+    of its pixels: within 1 - min_iou for the smallest, far nearer for others; when not simplified, but for the bridges.
 
     Args:
         crops: masks ``(h, w)``, bool or uint8, 0 = outside.
@@ -69,22 +70,33 @@ def masks_to_polygons(
         min_iou: least IoU of every outline with its part of the mask, as areas; painted again with
             :func:`polygon_to_mask` the part comes back at least as well.
     """
-    binary = [np.ascontiguousarray(crop).view(np.uint8) if crop.dtype == bool else crop for crop in crops]
-    chains = chains_of([crop if crop.dtype == np.uint8 else (crop != 0).astype(np.uint8) for crop in binary], offsets)
+    binary = [_as_bytes(crop) for crop in crops]
+    borders = borders_of(binary, offsets)
     result: list[list[Outline]] = [[] for _ in crops]
-    areas = chains.areas
-    owner = np.where(chains.parents < 0, np.arange(len(areas)), chains.parents)
+    outer, areas = borders.parents < 0, borders.pixels
+    owner = np.where(outer, np.arange(len(areas)), borders.parents)
     kept = areas >= min_area_px
-    net = np.bincount(owner, np.where(chains.parents < 0, areas, -areas * kept), minlength=len(areas))
+    net = np.bincount(owner, np.where(outer, areas, -areas * kept), minlength=len(areas))
     kept &= kept[owner] & (net[owner] >= min_area_px)
     if not kept.any():
         return result
-    rings = _Fitting(chains, np.flatnonzero(kept), owner, areas, np.asarray((1 - min_iou) * net)).rings(tolerance_px)
-    outer = np.flatnonzero(kept & (chains.parents < 0))
-    for ring in outer[np.argsort(-net[outer], kind="stable")].tolist():
-        holes = [rings[hole] for hole in np.flatnonzero(kept & (chains.parents == ring)).tolist()]
-        result[chains.masks[ring]].append(Outline(rings[ring], holes))
+    fitting = _Fitting(borders, np.flatnonzero(kept), owner, (1 - min_iou) * net)
+    rings = fitting.rings(tolerance_px)
+    rings |= _along_pixels(borders, np.setdiff1d(fitting.kept, [*rings]), binary, offsets)
+    largest = np.flatnonzero(kept & outer)
+    holes: dict[int, list[Ring]] = {ring: [] for ring in largest[np.argsort(-net[largest], kind="stable")].tolist()}
+    for hole in np.flatnonzero(kept & ~outer).tolist():
+        holes[int(owner[hole])].append(rings[hole])
+    for ring, inner in holes.items():
+        result[borders.masks[ring]].append(Outline(rings[ring], inner))
     return result
+
+
+def _as_bytes(crop: NDArray) -> NDArray[np.uint8]:
+    """A mask as OpenCV reads it, if possible without a copy."""
+    if crop.dtype == bool:
+        return crop.view(np.uint8)
+    return crop if crop.dtype == np.uint8 else (crop != 0).astype(np.uint8)
 
 
 def cropped(binary: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], int, int]:
@@ -96,76 +108,68 @@ def cropped(binary: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], int, int]:
 class _Fitting:
     """Rings of objects, each as coarse as its object can bear."""
 
-    def __init__(self, chains: Chains, kept: Ints, owner: Ints, areas: Floats, allowed: Floats) -> None:
+    def __init__(self, borders: Borders, kept: Ints, owner: Ints, allowed: Floats) -> None:
         """Fit the rings ``kept``; ``owner`` is the outer ring of each, ``allowed`` what its object may lose."""
-        self.chains, self.owner, self.areas, self.allowed = chains, owner, areas, allowed
-        self.corners = np.add.reduceat(chains.turns, chains.starts[:-1]) / 8
-        self.kept = kept
-        self.bent = self._per_object(kept, self.corners)  # what cutting corners at the middles moves
-        self.length = self._per_object(kept, np.diff(chains.starts))
+        self.borders, self.owner, self.allowed = borders, owner, allowed
+        # The rings of an object one after the other, the outer one first: how shapely takes them.
+        self.kept = kept[np.lexsort((borders.parents[kept], owner[kept]))]
+        self.bent = self._per_object(kept, borders.bent)  # what is lost before any point is left out
+        self.length = self._per_object(kept, borders.steps)
 
     def _per_object(self, rings: Ints, values: NDArray) -> Floats:
         return np.asarray(np.bincount(self.owner[rings], values[rings], minlength=len(self.owner)), float)
 
     def rings(self, tolerance_px: float) -> dict[int, Ring]:
-        """Ring number -> points in pixels. What loses too much, or comes out broken, is done again more finely."""
+        """Ring number -> points in pixels. What loses too much, or comes out broken, is done again more finely.
+
+        Rings of objects that no simplified outline suits are left out.
+        """
         # An outline moves by about a fifth of the tolerance on average.
         tolerance = np.clip(self.allowed / 2 / (0.2 * np.maximum(self.length, 1)), FINEST, max(tolerance_px, FINEST))
         exact = (self.bent > self.allowed) | (tolerance_px < FINEST)
         done: dict[int, Ring] = {}
-        todo = self.kept
+        todo = self.kept[~exact[self.owner[self.kept]]]
         while len(todo):
-            now = todo[exact[self.owner[todo]]]
-            if len(now):
-                done.update(zip(now.tolist(), _pixel_edges(self.chains, now), strict=True))
-            todo = todo[~exact[self.owner[todo]]]
-            if not len(todo):
-                break
-            points, begin, moved = _fit(self.chains, todo, tolerance[self.owner[todo]])
+            lines = self.borders.lines.some(todo)
+            points, begin, moved = fitted(lines, 2 * tolerance[self.owner[todo]])
+            points, moved = points / 2, moved / 4
             poor = self._poor(todo, points, begin, moved)[self.owner[todo]]
-            for number in np.flatnonzero(~poor):
-                done[int(todo[number])] = points[begin[number] : begin[number + 1]]
-            todo = todo[poor]
-            exact[self.owner[todo]] = tolerance[self.owner[todo]] <= FINEST
-            tolerance[self.owner[todo]] = np.maximum(tolerance[self.owner[todo]] / 2, FINEST)
+            for number in np.flatnonzero(~poor).tolist():
+                done[int(todo[number])] = points[begin[number] : begin[number + 1] - 1]
+            todo = todo[poor & (tolerance[self.owner[todo]] > FINEST)]
+            again = np.unique(self.owner[todo])
+            tolerance[again] = np.maximum(tolerance[again] / 2, FINEST)
         return done
 
     def _poor(self, rings: Ints, points: Floats, begin: Ints, moved: Floats) -> NDArray[np.bool_]:
         """Which objects (by number of their outer ring) lose too much or are no polygons."""
-        objects = len(self.owner)
-        total = np.bincount(self.owner[rings], moved, minlength=objects)
+        owner = self.owner[rings]
+        total = np.bincount(owner, moved, minlength=len(self.owner))
         # A pixel whose centre changes sides takes about half its area along, hence twice.
         poor = (total + self.bent > self.allowed) | (2 * total > self.allowed)
-        poor[self.owner[rings[(np.diff(begin) < 3) | (moved > HOLE_LOSS * self.areas[rings])]]] = True
-        sound = np.flatnonzero(~poor[self.owner[rings]])
-        if len(sound):
-            order = sound[np.lexsort((self.chains.parents[rings[sound]], self.owner[rings[sound]]))]
-            objects_here, number = np.unique(self.owner[rings[order]], return_inverse=True)
-            pieces = [points[begin[i] : begin[i + 1]] for i in order]
-            linear = shapely.linearrings(
-                np.concatenate(pieces), indices=np.repeat(range(len(order)), [*map(len, pieces)])
+        poor[owner[(np.diff(begin) < 4) | (moved > HOLE_LOSS * self.borders.pixels[rings])]] = True
+        sound = ~poor[owner]
+        if sound.any():
+            sizes = np.diff(begin)
+            objects, first = np.unique(owner[sound], return_index=True)
+            ends = np.concatenate([[0], np.cumsum(sizes[sound])])
+            shapes = shapely.from_ragged_array(
+                shapely.GeometryType.POLYGON, points[np.repeat(sound, sizes)], (ends, np.append(first, sound.sum()))
             )
-            poor[objects_here[~shapely.is_valid(shapely.polygons(linear, indices=number))]] = True
+            poor[objects[~shapely.is_valid(shapes)]] = True
         return poor
 
 
-def _fit(chains: Chains, rings: Ints, tolerance: Floats) -> tuple[Floats, Ints, Floats]:
-    """Points of simplified rings in pixels, where each ring begins, and the square pixels each moves over."""
-    lengths = np.diff(chains.starts)[rings]
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    edge = np.arange(starts[-1]) + np.repeat(chains.starts[rings] - starts[:-1], lengths)
-    points, begin = chains.with_corners(edge, starts, chains.sharp[edge])
-    points = np.insert(points, begin[1:], points[begin[:-1]], axis=0)  # back to the first point
-    begin = begin + np.arange(len(begin))
-    lines = Lines(points[:, 0].copy(), points[:, 1].copy(), begin, chains.twice_area[rings], np.ones(len(rings), bool))
-    placed, at, moved = fitted(lines, 2 * tolerance)
-    opened = np.ones(len(placed), bool)
-    opened[at[1:] - 1] = False
-    return placed[opened] / 2, at - np.arange(len(at)), moved / 4
-
-
-def _pixel_edges(chains: Chains, rings: Ints) -> list[Ring]:
-    """Rings along their pixel edges, in pixels."""
+def _along_pixels(
+    borders: Borders, rings: Ints, crops: Sequence[NDArray[np.uint8]], offsets: Sequence[tuple[int, int]]
+) -> dict[int, Ring]:
+    """Ring number -> points in pixels, along the pixel edges."""
+    if not len(rings):
+        return {}
+    masks = np.unique(borders.masks[rings])
+    chains = chains_of([crops[mask] for mask in masks], [offsets[mask] for mask in masks])
+    # The same contours in the same order, of these masks only.
+    here = np.flatnonzero(np.isin(borders.masks, masks))
     turns, outward, ends = chains.turns, chains.outward, chains.ends
     span = int(ends[:, 0].max()) + 3
     place = (chains.masks[chains.ring_of] * (int(ends[:, 1].max()) + 3) + ends[:, 1] + 1) * span + ends[:, 0] + 1
@@ -175,5 +179,7 @@ def _pixel_edges(chains: Chains, rings: Ints) -> list[Ring]:
     twice[order[1:][same]] = twice[order[:-1][same]] = True
     # Where two rings, or one ring twice, pass a lattice point (pixels that touch at a corner), each steps aside.
     points = ends / 2 + np.where(twice, BRIDGE_PX, 0)[:, None] * (outward + outward[chains.following])
-    parts = [slice(chains.starts[ring], chains.starts[ring + 1]) for ring in rings]
-    return [points[part][turns[part]] for part in parts]
+    starts = chains.starts.tolist()
+    numbers = np.searchsorted(here, rings).tolist()
+    parts = [slice(starts[number], starts[number + 1]) for number in numbers]
+    return {ring: points[part][turns[part]] for ring, part in zip(rings.tolist(), parts, strict=True)}

@@ -25,7 +25,7 @@ class Lines:
     """Lines one after the other, in whole units.
 
     Attributes:
-        x, y: ``(n,)`` their points; no line passes a point twice, but a closed one ends with its first point again.
+        x, y: ``(n,)`` their points; a closed line ends with its first point again.
         starts: ``(lines + 1,)`` where each line begins, and ``n``.
         target: ``(lines,)`` twice the signed area under each line: the sum of the cross products of its steps.
         closed: ``(lines,)``; the ends of the others stay where they are.
@@ -36,6 +36,15 @@ class Lines:
     starts: Ints
     target: Floats
     closed: Flags
+
+    def some(self, numbers: Ints) -> Lines:
+        """Some of the lines."""
+        if np.array_equal(numbers, np.arange(len(self.closed))):
+            return self
+        lengths = np.diff(self.starts)[numbers]
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        index = np.arange(starts[-1]) + np.repeat(self.starts[numbers] - starts[:-1], lengths)
+        return Lines(self.x[index], self.y[index], starts, self.target[numbers], self.closed[numbers])
 
 
 def fitted(lines: Lines, tolerance: Floats) -> tuple[Floats, Ints, Floats]:
@@ -65,33 +74,38 @@ def fitted(lines: Lines, tolerance: Floats) -> tuple[Floats, Ints, Floats]:
 
 def _chosen(lines: Lines, tolerance: Floats) -> tuple[Ints, Ints]:
     """Indices of the points that stay, in order, and where each line begins among them."""
-    points = np.column_stack([lines.x, lines.y]).astype(np.int32)
-    scratch = np.zeros(0, np.int32)
-    chosen, count = [], [0]
-    for number, (start, end) in enumerate(zip(lines.starts[:-1].tolist(), lines.starts[1:].tolist(), strict=True)):
-        closed = bool(lines.closed[number])
-        line = points[start : end - closed]
-        few = cv2.approxPolyDP(line, float(tolerance[number]), closed)[:, 0]
-        left, top, width, height = cv2.boundingRect(line)
-        if len(scratch) < width * height:
-            scratch = np.zeros(width * height, np.int32)
-        scratch[(few[:, 1] - top) * width + few[:, 0] - left] = number + 1
-        stays = scratch[(line[:, 1] - top) * width + line[:, 0] - left] == number + 1
-        stays[0] = True  # a closed line is walked from its first point, an extreme one, and back to it
-        index = np.flatnonzero(stays) + start
-        chosen.append(np.append(index, end - 1) if closed else index)
-        count.append(len(chosen[-1]))
-    return np.concatenate(chosen), np.cumsum(count)
+    left, top = int(lines.x.min()), int(lines.y.min())
+    span = max(int(lines.x.max()) - left, int(lines.y.max()) - top)
+    lengths = np.diff(lines.starts)
+    # OpenCV returns points, not which they are: the number of each rides along in bits far below a pixel. They are the
+    # same bits in whatever company a line comes, except beyond 16,384 points or pixels.
+    unit, bits = min(15, 30 - span.bit_length()), max(7, (int(lengths.max()).bit_length() + 1) // 2)
+    number = np.arange(len(lines.x), dtype=np.int32) - np.repeat(lines.starts[:-1].astype(np.int32), lengths)
+    points = np.empty((len(number), 2), np.int32)
+    points[:, 0] = ((lines.x - left) << unit) | (number >> bits)
+    points[:, 1] = ((lines.y - top) << unit) | (number & ((1 << bits) - 1))
+    limits = tolerance * (1 << unit) + (1 << bits)
+    few = [
+        cv2.approxPolyDP(points[start : end - closed], limit, closed)
+        for start, end, closed, limit in zip(
+            lines.starts[:-1].tolist(), lines.starts[1:].tolist(), lines.closed.tolist(), limits.tolist(), strict=True
+        )
+    ]
+    low = np.concatenate(few)[:, 0] & ((1 << bits) - 1)
+    stays = np.zeros(len(number), bool)
+    stays[(low[:, 0] << bits) + low[:, 1] + np.repeat(lines.starts[:-1], [len(line) for line in few])] = True
+    stays[lines.starts[:-1]] = stays[lines.starts[1:] - 1] = True  # a closed line is walked from its first point to it
+    kept = np.flatnonzero(stays)
+    return kept, np.searchsorted(kept, lines.starts)
 
 
 def _moves(x: Floats, y: Floats, kept: Ints, begin: Ints, closed: Flags) -> tuple[Floats, Floats]:
     """How each point that stays should move so that its two chords run at the mean height of what they replace."""
-    steps = np.empty_like(x)
-    steps[:-1] = x[:-1] * y[1:] - x[1:] * y[:-1]
-    steps[-1] = 0
+    walked = np.zeros(len(x))
+    np.cumsum(x[:-1] * y[1:] - x[1:] * y[:-1], out=walked[1:])
     px, py = x[kept], y[kept]
     dx, dy = np.roll(px, -1) - px, np.roll(py, -1) - py
-    under = (np.add.reduceat(steps, kept) - (px * np.roll(py, -1) - np.roll(px, -1) * py)) / 2
+    under = (np.diff(walked[kept], append=0) - (px * dy - dx * py)) / 2
     length = np.hypot(dx, dy)
     sound = np.maximum(length, 1e-9)
     height = np.where(length > 0, -under / sound, 0)
@@ -130,29 +144,31 @@ def _scale(x: Floats, y: Floats, move_x: Floats, move_y: Floats, begin: Ints, ta
 
 def _moved_area(x: Floats, y: Floats, kept: Ints, begin: Ints, placed_x: Floats, placed_y: Floats) -> Floats:
     """Area between each line and its chords, ``(lines,)``; exact where a line runs forward along its chord."""
-    dx, dy = np.roll(placed_x, -1) - placed_x, np.roll(placed_y, -1) - placed_y
+    dx, dy = np.diff(placed_x), np.diff(placed_y)
     length = np.hypot(dx, dy)
-    ux, uy = np.where(length > 0, dx / np.maximum(length, 1e-9), 1), dy / np.maximum(length, 1e-9)
-    counts = np.diff(np.append(kept, len(x)))
-    ax, ay = x - np.repeat(placed_x, counts), y - np.repeat(placed_y, counts)
+    sound = np.maximum(length, 1e-9)
+    ux, uy = np.where(length > 0, dx / sound, 1), dy / sound
+    beside = placed_x[:-1] * uy - placed_y[:-1] * ux
+    counts = np.diff(kept)
     frame_x, frame_y = np.repeat(ux, counts), np.repeat(uy, counts)
-    along, across = ax * frame_x + ay * frame_y, frame_x * ay - frame_y * ax
-    # The last step of a chord ends at the next point that stays, still in this chord's frame.
-    end_x, end_y = np.roll(x[kept], -1) - placed_x, np.roll(y[kept], -1) - placed_y
-    along_end, across_end = end_x * ux + end_y * uy, ux * end_y - uy * end_x
-    along_next, across_next = np.roll(along, -1), np.roll(across, -1)
-    last = np.append(kept[1:], len(x)) - 1
-    along_next[last], across_next[last] = along_end, across_end
-    chord = np.add.reduceat(_strip(along_next - along, across, across_next), kept)
+    step_x, step_y = np.diff(x), np.diff(y)
+    across = frame_x * y[:-1] - frame_y * x[:-1] + np.repeat(beside, counts)
+    strips = _strip(frame_x * step_x + frame_y * step_y, across, across + frame_x * step_y - frame_y * step_x)
+    strips[kept[begin[1:-1]] - 1] = 0  # from the end of a line to the beginning of the next
     # From where a chord's ends are now to where the line has them.
-    chord += _strip(along[kept], 0 * length, across[kept]) + _strip(length - along_end, across_end, 0 * length)
-    chord[begin[1:] - 1] = 0  # from the end of a line to the beginning of the next
-    return np.add.reduceat(chord, begin[:-1])
+    from_x, from_y, to_x, to_y = x[kept[:-1]], y[kept[:-1]], x[kept[1:]], y[kept[1:]]
+    before = (from_x - placed_x[:-1]) * ux + (from_y - placed_y[:-1]) * uy
+    behind = (placed_x[1:] - to_x) * ux + (placed_y[1:] - to_y) * uy
+    none = np.zeros(len(length))
+    caps = _strip(before, none, from_y * ux - from_x * uy + beside) + _strip(
+        behind, to_y * ux - to_x * uy + beside, none
+    )
+    caps[begin[1:-1] - 1] = 0
+    return np.asarray(np.add.reduceat(strips, kept[begin[:-1]]) + np.add.reduceat(caps, begin[:-1]))
 
 
 def _strip(width: Floats, from_height: Floats, to_height: Floats) -> Floats:
     """Area between a step and its chord; the two triangles of a step that crosses it."""
-    high, low = np.abs(from_height), np.abs(to_height)
-    total = high + low
-    squares = (high * high + low * low) / np.maximum(total, 1e-12)
-    return np.abs(width) * np.where(from_height * to_height < 0, squares, total) / 2
+    total = np.abs(from_height) + np.abs(to_height)
+    crossing = np.minimum(from_height * to_height, 0)
+    return np.abs(width) * (total / 2 + crossing / np.maximum(total, 1e-12))

@@ -54,7 +54,9 @@ def sound(outline):
 def test_an_unsimplified_outline_runs_along_the_pixel_edges(mask):
     outlines = mask_to_polygons(mask, tolerance_px=0, min_area_px=1)
     pixels = unary_union([box(x - 0.5, y - 0.5, x + 0.5, y + 0.5) for y, x in np.argwhere(mask)])
-    assert geometry(outlines).symmetric_difference(pixels).area <= 0.01 * mask.sum()
+    a, b, c, d = mask[:-1, :-1], mask[:-1, 1:], mask[1:, :-1], mask[1:, 1:]
+    bridges = int(((a == d) & (b == c) & (a != b)).sum())  # each turns four edges by 1/128 px at one end
+    assert geometry(outlines).symmetric_difference(pixels).area <= bridges * max(mask.shape) / 64 + 1e-9
     assert all(sound(outline) for outline in outlines)
     assert np.array_equal(painted(outlines, mask.shape), mask)
     parts, _ = cv2.connectedComponents(mask, connectivity=8)

@@ -1,0 +1,167 @@
+"""Borders of masks as closed lines of few points, for many masks at once.
+
+OpenCV's contours run through the centres of border pixels. Half a pixel further out runs the line of this module: along
+the pixel edges where the contour goes straight, through the middles of the stairs' edges where it goes diagonally. It
+turns only where the contour turns, so how it passes a pixel follows from where the contour comes from and where it
+goes: a table look-up for the points where it turns, and nothing for the many between them. Points are in half pixels
+(doubled coordinates), which keeps them whole numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.polygons.chains import STRAIGHT
+from inference.polygons.simplify import Floats, Ints, Lines
+
+# Steps by their code (dy + 1) * 3 + dx + 1, so that 8 - code is the step back and 4 no step at all.
+_STEPS = [(code % 3 - 1, code // 3 - 1) for code in range(9)]
+_NONE = 4
+
+
+def _crossing(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    """Where two lines cross that run half a pixel beside a pixel's centre on the sides of these normals."""
+    across = one[0] * other[1] - one[1] * other[0]
+    if across == 0:  # straight on: any point of the line that is a whole number of half pixels
+        return (one[0], 0) if one[0] else (0, one[1])
+    return (other[1] - one[1]) // across, (one[0] - other[0]) // across
+
+
+def _turns() -> tuple[Ints, Ints]:
+    """Per (code of the step in) * 9 + (code of the step out): the point passed; and the second one, of a tip."""
+    first, second = np.zeros((81, 2), np.int32), np.zeros((81, 2), np.int32)
+    for come, (ax, ay) in enumerate(_STEPS):
+        for out, (bx, by) in enumerate(_STEPS):
+            if _NONE in (come, out):
+                continue
+            inwards, outwards = (-ay, ax), (-by, bx)  # outside is on the right of the walk, as seen on the screen
+            if come + out == 8:  # there and back: around the tip of a line of one pixel
+                first[come * 9 + out], second[come * 9 + out] = (
+                    _crossing(inwards, (ax, ay)),
+                    _crossing((ax, ay), outwards),
+                )
+            else:
+                first[come * 9 + out] = _crossing(inwards, outwards)
+    return first, second
+
+
+_FIRST, _SECOND = _turns()
+_RIGHT = np.array([ax * by - ay * bx == 1 and ax * bx + ay * by == 0 for ax, ay in _STEPS for bx, by in _STEPS])
+"""Whether a step along the pixel edges is followed by one to the right of it."""
+_FIRST_X, _FIRST_Y = (np.ascontiguousarray(part) for part in _FIRST.T)
+
+
+@dataclass(frozen=True, slots=True)
+class Borders:
+    """Closed borders, one after the other.
+
+    Attributes:
+        lines: the borders in half pixels; their target areas are those along pixel edges.
+        masks: ``(rings,)`` number of the mask each ring belongs to.
+        parents: ``(rings,)`` for a hole the number of the ring around it, else -1.
+        pixels: ``(rings,)`` number of pixels inside each ring, holes counted.
+        bent: ``(rings,)`` what lies between each line and the pixel edges, in square pixels.
+        steps: ``(rings,)`` length along the pixel edges, in pixels.
+    """
+
+    lines: Lines
+    masks: Ints
+    parents: Ints
+    pixels: Floats
+    bent: Floats
+    steps: Floats
+
+
+def borders_of(crops: Sequence[NDArray[np.uint8]], offsets: Sequence[tuple[int, int]]) -> Borders:
+    """Borders of masks; pixels that touch at a corner are joined.
+
+    Args:
+        crops: masks ``(h, w)`` uint8, 0 = outside.
+        offsets: (left, top) of each crop in the picture.
+    """
+    contours: list[NDArray[np.int32]] = []
+    masks, parents = [], []
+    for number, (crop, offset) in enumerate(zip(crops, offsets, strict=True)):
+        if not crop.size:
+            continue
+        found, tree = cv2.findContours(crop, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=offset)
+        parents += [above if above < 0 else above + len(contours) for above in tree[0, :, 3].tolist()] if found else []
+        contours += found
+        masks += [number] * len(found)
+    starts = np.cumsum([0, *(len(contour) + 1 for contour in contours)])
+    closed = [*chain.from_iterable((contour, contour[:1]) for contour in contours), np.zeros((0, 1, 2), np.int32)]
+    points = np.concatenate(closed)
+    x, y = np.ascontiguousarray(points[:, 0, 0]), np.ascontiguousarray(points[:, 0, 1])
+    return _walked(x, y, starts, np.array(masks, np.int64), np.array(parents, np.int64))
+
+
+def _walked(x: Ints, y: Ints, starts: Ints, masks: Ints, parents: Ints) -> Borders:
+    """Borders from contours that end with their first points again."""
+    rings, last = starts[:-1], starts[1:] - 1
+    dx, dy = _steps(x, y, last)
+    hole = parents >= 0
+    # Pick's theorem: half of the pixels a contour passes lie within it, those of a hole's contour belong to no hole.
+    passed = _sums(np.maximum(np.abs(dx), np.abs(dy)), rings)
+    within = np.abs(_sums(x * dy.astype(float) - y * dx.astype(float), rings)) / 2
+    pixels = within + np.where(hole, -passed, passed) / 2 + 1
+    line_x, line_y, starts = _moved_out(x, y, dx, dy, starts)
+    rings, last = starts[:-1], starts[1:] - 1
+    dx, dy = (np.abs(step) for step in _steps(line_x, line_y, last))
+    # Each half pixel that a diagonal goes in x, it cuts off or adds a triangle of half a pixel by half a pixel.
+    bent, steps = _sums(np.minimum(dx, dy), rings) / 8, _sums(dx + dy, rings) / 2
+    lines = Lines(line_x, line_y, starts, np.where(hole, 8 * pixels, -8 * pixels), np.ones(len(masks), bool))
+    return Borders(lines, masks, parents, pixels, bent, steps)
+
+
+def _moved_out(x: Ints, y: Ints, dx: Ints, dy: Ints, starts: Ints) -> tuple[Ints, Ints, Ints]:
+    """The line half a pixel outside of contours, in half pixels, and where each ring begins."""
+    rings, last = starts[:-1], starts[1:] - 1
+    out = np.sign(dy) * 3 + np.sign(dx) + _NONE
+    out[last] = out[rings]
+    come = np.empty_like(out)
+    come[1:] = out[:-1]
+    come[rings] = out[last - 1]
+    turn = come * 9 + out
+    line_x, line_y = 2 * x + _FIRST_X[turn], 2 * y + _FIRST_Y[turn]
+    # A contour cuts inner corners with a single diagonal step, whose middle is the corner of the pixel edges.
+    single = np.flatnonzero(np.abs(dx * dy) == 1)
+    before, after = come[single], out[single + 1]
+    inner = single[_RIGHT[before * 9 + after] & (out[single] == before + after - _NONE)]
+    ring = np.searchsorted(starts, inner, side="right") - 1
+    run_in = np.where(inner == rings[ring], last[ring], inner) - 1
+    run_out = np.where(inner + 1 == last[ring], rings[ring], inner + 1)
+    real = np.minimum(np.abs(dx + dy)[run_in], np.abs(dx + dy)[run_out]) >= STRAIGHT - 1
+    inner = inner[real]
+    for line, middle in ((line_x, 2 * x[inner] + dx[inner]), (line_y, 2 * y[inner] + dy[inner])):
+        line[inner] = line[inner + 1] = middle
+    ends = np.isin(last, inner + 1)  # the same point as the ring's first
+    line_x[rings[ends]], line_y[rings[ends]] = line_x[last[ends]], line_y[last[ends]]
+    line_x[last], line_y[last] = line_x[rings], line_y[rings]
+    tips = (come + out == 8) & (out != _NONE)
+    if not tips.any():
+        return line_x, line_y, starts
+    tips[last] = False
+    places = np.flatnonzero(tips)
+    second = _SECOND[turn[places]]
+    line_x = np.insert(line_x, places + 1, 2 * x[places] + second[:, 0])
+    line_y = np.insert(line_y, places + 1, 2 * y[places] + second[:, 1])
+    return line_x, line_y, starts + np.concatenate([[0], np.cumsum(tips)])[starts]
+
+
+def _steps(x: Ints, y: Ints, last: Ints) -> tuple[Ints, Ints]:
+    """From each point to the next one; none from the last point of a ring."""
+    dx, dy = np.zeros_like(x), np.zeros_like(y)
+    np.subtract(x[1:], x[:-1], out=dx[:-1])
+    np.subtract(y[1:], y[:-1], out=dy[:-1])
+    dx[last] = dy[last] = 0
+    return dx, dy
+
+
+def _sums(values: NDArray, rings: Ints) -> Floats:
+    return np.add.reduceat(values, rings).astype(float) if len(rings) else np.zeros(0)
