@@ -102,7 +102,9 @@ def _chosen(lines: Lines, tolerance: Floats) -> tuple[Ints, Ints]:
 def _moves(x: Floats, y: Floats, kept: Ints, begin: Ints, closed: Flags) -> tuple[Floats, Floats]:
     """How each point that stays should move so that its two chords run at the mean height of what they replace."""
     walked = np.zeros(len(x))
-    np.cumsum(x[:-1] * y[1:] - x[1:] * y[:-1], out=walked[1:])
+    cross = x[:-1] * y[1:]
+    cross -= x[1:] * y[:-1]
+    np.cumsum(cross, out=walked[1:])
     px, py = x[kept], y[kept]
     dx, dy = np.roll(px, -1) - px, np.roll(py, -1) - py
     under = (np.diff(walked[kept], append=0) - (px * dy - dx * py)) / 2
@@ -144,31 +146,41 @@ def _scale(x: Floats, y: Floats, move_x: Floats, move_y: Floats, begin: Ints, ta
 
 def _moved_area(x: Floats, y: Floats, kept: Ints, begin: Ints, placed_x: Floats, placed_y: Floats) -> Floats:
     """Area between each line and its chords, ``(lines,)``; exact where a line runs forward along its chord."""
-    dx, dy = np.diff(placed_x), np.diff(placed_y)
+    dx, dy = placed_x[1:] - placed_x[:-1], placed_y[1:] - placed_y[:-1]
     length = np.hypot(dx, dy)
     sound = np.maximum(length, 1e-9)
-    ux, uy = np.where(length > 0, dx / sound, 1), dy / sound
+    ux, uy = dx / sound, dy / sound
+    ux[length == 0] = 1
     beside = placed_x[:-1] * uy - placed_y[:-1] * ux
-    counts = np.diff(kept)
-    frame_x, frame_y = np.repeat(ux, counts), np.repeat(uy, counts)
-    step_x, step_y = np.diff(x), np.diff(y)
-    across = frame_x * y[:-1] - frame_y * x[:-1] + np.repeat(beside, counts)
-    strips = _strip(frame_x * step_x + frame_y * step_y, across, across + frame_x * step_y - frame_y * step_x)
-    strips[kept[begin[1:-1]] - 1] = 0  # from the end of a line to the beginning of the next
-    # From where a chord's ends are now to where the line has them.
     from_x, from_y, to_x, to_y = x[kept[:-1]], y[kept[:-1]], x[kept[1:]], y[kept[1:]]
+    end = to_y * ux - to_x * uy + beside
+    counts = np.diff(kept)
+    frame_x, frame_y, across = np.repeat(ux, counts), np.repeat(uy, counts), np.repeat(beside, counts)
+    across += frame_x * y[:-1]
+    across -= frame_y * x[:-1]
+    across_next = np.append(across[1:], 0)
+    across_next[kept[1:] - 1] = end  # the last step of a chord ends where the next one begins, still in its own frame
+    frame_x *= x[1:] - x[:-1]
+    frame_y *= y[1:] - y[:-1]
+    frame_x += frame_y
+    strips = _strip(frame_x, across, across_next)
+    strips[kept[begin[1:-1]] - 1] = 0  # from the end of a line to the beginning of the next
+    # The triangles from where a chord's ends are now to where the line has them.
     before = (from_x - placed_x[:-1]) * ux + (from_y - placed_y[:-1]) * uy
     behind = (placed_x[1:] - to_x) * ux + (placed_y[1:] - to_y) * uy
-    none = np.zeros(len(length))
-    caps = _strip(before, none, from_y * ux - from_x * uy + beside) + _strip(
-        behind, to_y * ux - to_x * uy + beside, none
-    )
+    caps = (np.abs(before * (from_y * ux - from_x * uy + beside)) + np.abs(behind * end)) / 2
     caps[begin[1:-1] - 1] = 0
     return np.asarray(np.add.reduceat(strips, kept[begin[:-1]]) + np.add.reduceat(caps, begin[:-1]))
 
 
 def _strip(width: Floats, from_height: Floats, to_height: Floats) -> Floats:
     """Area between a step and its chord; the two triangles of a step that crosses it."""
-    total = np.abs(from_height) + np.abs(to_height)
-    crossing = np.minimum(from_height * to_height, 0)
-    return np.abs(width) * (total / 2 + crossing / np.maximum(total, 1e-12))
+    crossing = from_height * to_height
+    np.minimum(crossing, 0, out=crossing)
+    total = np.abs(from_height)
+    total += np.abs(to_height)
+    crossing /= np.maximum(total, 1e-12)
+    total /= 2
+    total += crossing
+    total *= np.abs(width)
+    return total
