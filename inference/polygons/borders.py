@@ -128,7 +128,7 @@ def _moved_out(x: Ints, y: Ints, dx: Ints, dy: Ints, starts: Ints) -> tuple[Ints
     come[1:] = out[:-1]
     come[rings] = out[last - 1]
     turn = come * 9 + out
-    line_x, line_y = 2 * x + _FIRST_X[turn], 2 * y + _FIRST_Y[turn]
+    line_x, line_y = 2 * x + _FIRST_X.take(turn), 2 * y + _FIRST_Y.take(turn)
     # A contour cuts inner corners with a single diagonal step, whose middle is the corner of the pixel edges.
     single = np.flatnonzero(np.abs(dx * dy) == 1)
     before, after = come[single], out[single + 1]
@@ -140,7 +140,9 @@ def _moved_out(x: Ints, y: Ints, dx: Ints, dy: Ints, starts: Ints) -> tuple[Ints
     inner = inner[real]
     for line, middle in ((line_x, 2 * x[inner] + dx[inner]), (line_y, 2 * y[inner] + dy[inner])):
         line[inner] = line[inner + 1] = middle
-    ends = np.isin(last, inner + 1)  # the same point as the ring's first
+    ends = np.zeros(len(x), bool)
+    ends[inner + 1] = True
+    ends = ends[last]  # the same points as the rings' first ones
     line_x[rings[ends]], line_y[rings[ends]] = line_x[last[ends]], line_y[last[ends]]
     line_x[last], line_y[last] = line_x[rings], line_y[rings]
     tips = (come + out == 8) & (out != _NONE)

@@ -80,7 +80,7 @@ def masks_to_polygons(
     kept &= kept[owner] & (net[owner] >= min_area_px)
     if not kept.any():
         return result
-    fitting = _Fitting(borders, np.flatnonzero(kept), owner, (1 - min_iou) * net)
+    fitting = _Fitting(borders, np.flatnonzero(kept), owner, np.asarray((1 - min_iou) * net, float))
     rings = fitting.rings(tolerance_px)
     rings |= _along_pixels(borders, np.setdiff1d(fitting.kept, [*rings]), binary, offsets)
     largest = np.flatnonzero(kept & outer)

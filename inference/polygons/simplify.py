@@ -63,7 +63,7 @@ def fitted(lines: Lines, tolerance: Floats) -> tuple[Floats, Ints, Floats]:
     line = np.repeat(np.arange(len(begin) - 1), np.diff(begin))
     corner_x, corner_y = x[kept], y[kept]
     move_x, move_y = _moves(x, y, kept, begin, lines.closed)
-    size = np.hypot(move_x, move_y)
+    size = _length(move_x, move_y)
     shrink = np.minimum(1, tolerance[line] / np.maximum(size, 1e-9))
     move_x, move_y = move_x * shrink, move_y * shrink
     factor = _scale(corner_x, corner_y, move_x, move_y, begin, lines.target)[line]
@@ -108,7 +108,7 @@ def _moves(x: Floats, y: Floats, kept: Ints, begin: Ints, closed: Flags) -> tupl
     px, py = x[kept], y[kept]
     dx, dy = np.roll(px, -1) - px, np.roll(py, -1) - py
     under = (np.diff(walked[kept], append=0) - (px * dy - dx * py)) / 2
-    length = np.hypot(dx, dy)
+    length = _length(dx, dy)
     sound = np.maximum(length, 1e-9)
     height = np.where(length > 0, -under / sound, 0)
     nx, ny = -dy / sound, dx / sound
@@ -144,10 +144,15 @@ def _scale(x: Floats, y: Floats, move_x: Floats, move_y: Floats, begin: Ints, ta
     return factor
 
 
+def _length(x: Floats, y: Floats) -> Floats:
+    """As ``np.hypot``, which is several times slower for guarding against numbers no picture has."""
+    return np.asarray(np.sqrt(x * x + y * y))
+
+
 def _moved_area(x: Floats, y: Floats, kept: Ints, begin: Ints, placed_x: Floats, placed_y: Floats) -> Floats:
     """Area between each line and its chords, ``(lines,)``; exact where a line runs forward along its chord."""
     dx, dy = placed_x[1:] - placed_x[:-1], placed_y[1:] - placed_y[:-1]
-    length = np.hypot(dx, dy)
+    length = _length(dx, dy)
     sound = np.maximum(length, 1e-9)
     ux, uy = dx / sound, dy / sound
     ux[length == 0] = 1

@@ -150,3 +150,15 @@ def test_what_no_simplified_outline_suits_keeps_its_pixel_edges():
     [board] = mask_to_polygons(chess)
     assert np.abs(board.ring % 1 - 0.5).max() <= 1 / 64
     assert Polygon(board.ring, board.holes).is_valid
+
+
+def test_masks_may_be_views_of_any_kind():
+    y, x = np.mgrid[:70, :90]
+    mask = ((x - 40) ** 2 / 2 + (y - 30) ** 2 < 25**2) & ((x - 45) ** 2 + (y - 30) ** 2 > 50)
+    mask.flags.writeable = False
+    for view in (mask[::-1], mask[:, ::-1], mask.T, mask[::2, 1::3], mask[5:60, 7:80], mask.astype(np.int64)):
+        [expected] = mask_to_polygons(np.array(view, bool))
+        [[found]] = masks_to_polygons([view], [(0, 0)])
+        left, top = np.array(np.nonzero(view))[::-1].min(axis=1)
+        assert np.allclose(found.ring, expected.ring)
+        assert found.ring.min(axis=0) == pytest.approx([left - 0.5, top - 0.5], abs=1)
