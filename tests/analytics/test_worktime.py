@@ -115,6 +115,10 @@ def test_both_algorithms_agree_with_a_plain_reading_and_their_difference_adds_up
             assert ours[person, place] == wanted
     for person in people:  # what is moved comes from somewhere
         assert sum(row["moved_ms"] for row in rows if row["person"] == person) == 0
+    alone = worker.ask(ask, cvat_sql(source(people)), PARAMETERS)
+    assert sum(row["events"] for row in alone) == sum(len(events) for events in series)
+    booked = {(row["person"], row["job"]): row["working_ms"] for row in alone}
+    assert {k: v for k, v in booked.items() if v} == {k: v for k, v in cvat.items() if v}
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
