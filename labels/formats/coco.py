@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labels.formats.common import (
     DECIMALS,
@@ -33,6 +34,8 @@ from labels.taxonomy import Taxonomy
 
 OUTLINES = frozenset({Kind.POLYGON, Kind.MASK})
 OCCLUDED = "occluded"
+FINE_32_BITS = 65_536
+"""Up to here numbers of 32 bits hold two decimals: they are at most 0.004 apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +172,22 @@ def _plain_rings(shapes: Sequence[Shape]) -> list[dict[str, Any]]:
     low = np.column_stack([np.minimum.reduceat(moved[k::2], first) for k in (0, 1)])
     high = np.column_stack([np.maximum.reduceat(moved[k::2], first) for k in (0, 1)])
     boxes = np.round(np.column_stack([low, high - low]), DECIMALS)
+    written = _short(moved)
     return [
-        {"segmentation": [moved[start : start + size]], "bbox": box, "area": area}
+        {"segmentation": [written[start : start + size]], "bbox": box, "area": area}
         for start, size, box, area in zip(
             starts.tolist(), sizes.tolist(), boxes.tolist(), np.round(areas, DECIMALS).tolist(), strict=True
         )
     ]
+
+
+def _short(rounded: NDArray[np.float64]) -> NDArray[Any]:
+    """Coordinates at :data:`DECIMALS` for writing: the same text from half the bits, in half the time.
+
+    Below 65,536 the numbers of 32 bits lie closer to each other than hundredths, so that the shortest text that tells
+    one from its neighbours is the hundredth it came from.
+    """
+    return rounded.astype(np.float32) if np.abs(rounded).max(initial=0.0) < FINE_32_BITS else rounded
 
 
 def _runs(shape: Shape, image: Picture) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -89,6 +89,16 @@ def test_an_unsound_outline_among_sound_ones_is_named(points, wrong):
     shapes = [shape(0), Shape("a", "sick", Kind.POLYGON, "Porites", points), shape(2), shape(3, "b")]
     with pytest.raises(FormatError, match=f"a/sick: {wrong}"):
         to_coco(IMAGES, shapes, TAXONOMY)
+
+
+@given(st.lists(st.integers(0, 6_600_000), min_size=6, max_size=6))
+@example([6_553_549, 6_553_548, 6_553_551, 1, 100, 12_345])
+@example([0, 10, 9_999_999_999, 1, 100, 12_345])
+def test_every_hundredth_of_a_pixel_is_written_as_it_is(hundredths):
+    row = Shape("a", "a:1", Kind.POLYGON, "Porites", [n / 100 - 0.5 for n in hundredths])
+    text = to_coco(IMAGES, [row], TAXONOMY).decode()
+    numbers = text.partition('"segmentation":[[')[2].partition("]]")[0].split(",")
+    assert numbers == [repr(n / 100) for n in hundredths]
 
 
 def any_outline(number, image):
