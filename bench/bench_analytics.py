@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from analytics.worktime import PARAMETERS, cvat_sql, sql
+from analytics.worktime import IN_ORDER, PARAMETERS, cvat_sql, sql
 from bench.sink import sink_rows
 from bench.synthetic_events import DAYS, days
 from deploy.local.sandbox.events import working_time
@@ -108,7 +108,7 @@ def _blocks() -> Iterator[pa.Table]:
 
 
 ALL = """
-SELECT person, toUnixTimestamp64Milli(timestamp) AS t, t AS seq, content_key AS tie, 1 AS counted, scope,
+SELECT person, toUnixTimestamp64Milli(timestamp) AS t, timestamp AS seq, content_key AS tie, 1 AS counted, scope,
     toInt64(duration) AS lasted, 1 AS merged, project_id AS project, task_id AS task,
     job_id AS job, CAST(NULL, 'Nullable(Int64)') AS past_cvat
 FROM events WHERE series = ''
@@ -117,7 +117,7 @@ FROM events WHERE series = ''
 
 def working_times(session: Session) -> Iterator[dict[str, Any]]:
     """CVAT's algorithm in SQL, in plain Python (the sandbox's, as CVAT writes it) and in pandas; then ours."""
-    query = f"SELECT person, job, sum(working_ms) AS ms FROM ({cvat_sql(ALL)}) GROUP BY person, job"
+    query = f"SELECT person, job, sum(working_ms) AS ms FROM ({cvat_sql(ALL)}) GROUP BY person, job {IN_ORDER}"
     series = session.query(  # in order of time, as a log or CVAT's export is
         "SELECT assumeNotNull(user_id) AS person, toUnixTimestamp64Milli(timestamp) AS t, scope = 'change:frame' AS f, "
         "duration, assumeNotNull(job_id) AS job, content_key AS tie FROM events WHERE source = 'client' ORDER BY t"
