@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
+
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
@@ -21,3 +25,13 @@ def outline_geometry(shape: Shape) -> BaseGeometry:
     holes = [np.array(hole).reshape(-1, 2) for hole in shape.holes if len(hole) >= 6]
     polygon = Polygon(np.array(shape.points).reshape(-1, 2), holes)
     return polygon if polygon.is_valid else shapely.make_valid(polygon, method="structure", keep_collapsed=False)
+
+
+def outlines_flat(shapes: Sequence[Shape]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The outer rings of rows one after the other, several times quicker than array by array.
+
+    Returns:
+        ``(n,)`` float64 x, y, x, y, ... in pixels, and ``(len(shapes),)`` how many of them are each row's.
+    """
+    sizes = np.array([len(shape.points) for shape in shapes], np.int64)
+    return np.fromiter(chain.from_iterable(shape.points for shape in shapes), float, int(sizes.sum())), sizes

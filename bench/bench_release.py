@@ -1,7 +1,7 @@
 """Releases: COCO and YOLO export against datumaro on the same data, and the memory of a release of 100,000 pictures.
 
 datumaro's pins conflict with ours, so it runs in an environment of its own: ``BENCH_DATUMARO`` names its python. Every
-measurement is a process of its own, so that its peak memory is its own.
+measurement is a process of its own, so that its peak memory is its own; ours and datumaro's take turns.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import numpy as np
 
 IMAGES, POLYGONS, SIDE = 1_000, 40_000, 1920
 BIG, BATCH, OUTLINES = 100_000, 500, 4
+TIMES = 3
+"""Runs of an export; the best one counts, on both sides."""
 REPOSITORY = Path(__file__).parents[1]
 
 
@@ -90,7 +92,7 @@ def export(what: str, folder: Path) -> dict[str, float]:
             reading += time.perf_counter() - began
             if what == "coco":
                 file.write(b"," if n else text.head)
-                file.write(b",".join(coco_instances(pictures[n], shapes, taxonomy, first, n * size + 1)))
+                file.write(coco_instances(pictures[n], shapes, taxonomy, first, n * size + 1))
                 images += coco_images(pictures[n], first)
             elif archive:
                 for name, data in yolo_seg(pictures[n], shapes, taxonomy).items():
@@ -167,12 +169,25 @@ def alone(what: str) -> dict[str, float]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def _beside_datumaro(ours: float) -> dict[str, object]:
-    """COCO only: datumaro's YOLO exporters write boxes, no outlines."""
-    theirs = datumaro("coco_instances")
+def _beside_datumaro() -> tuple[dict[str, float], dict[str, object]]:
+    """COCO only: datumaro's YOLO exporters write boxes, no outlines.
+
+    Returns:
+        The best of our runs, and the row of both.
+    """
+    mine, other = [], []
+    for _ in range(TIMES):  # in turns: what else the machine does strikes both
+        mine.append(alone("coco"))
+        other.append(datumaro("coco_instances"))
+    ours = min(run["from_objects"] for run in mine)
+    seconds = [found for found in other if found is not None]
+    theirs = min(seconds) if seconds else None
     ratio = round(theirs / ours, 2) if theirs else None
-    alike = f"same polygons, same run, both from objects in memory (ours: {ours} s)"
-    return {
+    alike = (
+        f"same polygons, both from objects in memory, best of {TIMES} each in turns, every run a process of its own "
+        f"(ours: {ours:.3f} s)"
+    )
+    row: dict[str, object] = {
         "name": "coco_export.vs_datumaro",
         "value": ratio,
         "unit": "x",
@@ -181,21 +196,20 @@ def _beside_datumaro(ours: float) -> dict[str, object]:
         "ratio": ratio,
         "note": alike if theirs else "set BENCH_DATUMARO to the python of an environment that has datumaro",
     }
+    return min(mine, key=_seconds), row
 
 
 def rows() -> list[dict[str, object]]:
     """One row per figure."""
-    made: list[dict[str, object]] = []
     data = f"{IMAGES} pictures, {POLYGONS} polygons of 40 points, from an Arrow table to the file"
-    for what in ("coco", "yolo"):
-        ours = alone(what)
-        seconds = {"name": f"{what}_export.seconds", "value": round(ours["seconds"], 3), "unit": "s", "note": data}
+    best, beside = _beside_datumaro()
+    made = [beside]
+    for what, ours in (("coco", best), ("yolo", min((alone("yolo") for _ in range(TIMES)), key=_seconds))):
         made += [
-            seconds,
+            {"name": f"{what}_export.seconds", "value": round(ours["seconds"], 3), "unit": "s",
+             "note": f"{data}; best of {TIMES}"},
             {"name": f"{what}_export.peak_mb", "value": round(ours["peak_mb"], 1), "unit": "MB", "note": data},
-        ]
-        if what == "coco":
-            made.append(_beside_datumaro(round(ours["from_objects"], 3)))
+        ]  # fmt: skip
     found = alone("big")
     note = f"{BIG} pictures, {BIG * OUTLINES} polygons, Parquet, COCO, YOLO and CVAT, with self-check"
     return [
@@ -203,6 +217,10 @@ def rows() -> list[dict[str, object]]:
         {"name": "release.peak_mb_100k", "value": round(found["peak_mb"], 1), "unit": "MB", "note": note},
         {"name": "release.seconds_100k", "value": round(found["seconds"], 1), "unit": "s", "note": note},
     ]
+
+
+def _seconds(run: dict[str, float]) -> float:
+    return run["seconds"]
 
 
 if __name__ == "__main__":

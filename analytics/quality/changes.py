@@ -14,6 +14,7 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
+from analytics.geometry import outlines_flat
 from analytics.quality.pictures import OUTLINES, PictureQuality
 from labels.schema import Kind, Shape
 
@@ -120,9 +121,8 @@ def _moved(pairs: Sequence[tuple[Shape, Shape]]) -> dict[int, float]:
 
 
 def _rings(shapes: Sequence[Shape]) -> NDArray[np.object_]:
-    points = np.concatenate([np.asarray(s.points, float).reshape(-1, 2) for s in shapes])
-    owner = np.repeat(np.arange(len(shapes)), [len(s.points) // 2 for s in shapes])
-    return np.asarray(shapely.linearrings(points, indices=owner))
+    flat, sizes = outlines_flat(shapes)
+    return np.asarray(shapely.linearrings(flat.reshape(-1, 2), indices=np.repeat(np.arange(len(shapes)), sizes // 2)))
 
 
 def _alone(what: What, shape: Shape, pixels: float) -> Change:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from analytics.geometry import outlines_flat
 from analytics.quality.counts import Confusion
 from analytics.quality.keypoints import skeleton_similarity
 from analytics.quality.pairing import Pairing, pair
@@ -157,8 +158,9 @@ def _pixels(shapes: Sequence[Shape], runs: Sequence[Runs]) -> list[float]:
     found = np.zeros(len(shapes))
     simple = [k for k, s in enumerate(shapes) if s.kind == Kind.POLYGON and not s.holes and len(s.points) >= 6]
     if simple:
-        lengths = np.array([len(shapes[k].points) // 2 for k in simple])
-        x, y = np.concatenate([shapes[k].points for k in simple]).reshape(-1, 2).T
+        flat, sizes = outlines_flat([shapes[k] for k in simple])
+        x, y = flat.reshape(-1, 2).T
+        lengths = sizes // 2
         starts = np.cumsum(lengths) - lengths
         after = np.arange(1, len(x) + 1)
         after[starts + lengths - 1] = starts

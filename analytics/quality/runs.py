@@ -13,6 +13,7 @@ import numpy as np
 from faster_coco_eval.core import mask as coco_mask
 from numpy.typing import NDArray
 
+from analytics.geometry import outlines_flat
 from labels.formats.rle import unpack_counts
 from labels.schema import Kind, Shape
 
@@ -24,7 +25,6 @@ HALF_PIXEL = 0.5
 
 def runs_of(shapes: Sequence[Shape], width: int, height: int) -> list[Runs]:
     """Run lengths of polygons (without their holes) and masks; empty for other kinds and under three points."""
-    rings: list[list[float]] = []
     places: list[int] = []
     found: list[Runs] = [{}] * len(shapes)
     for place, shape in enumerate(shapes):
@@ -32,13 +32,20 @@ def runs_of(shapes: Sequence[Shape], width: int, height: int) -> list[Runs]:
             found[place] = {"size": [height, width], "counts": shape.rle.encode("ascii")}
         elif shape.kind == Kind.POLYGON and len(shape.points) >= 6:
             places.append(place)
-            rings.append([v + HALF_PIXEL for v in shape.points])
         else:
             found[place] = _from_bounds(np.zeros(0, np.int64), width, height)
+    rings = _from_corners([shapes[place] for place in places])
     for place, runs in zip(places, coco_mask.frPyObjects(rings, height, width) if rings else [], strict=True):
         holes = [h for h in shapes[place].holes if len(h) >= 6]
         found[place] = without(runs, runs_of_rings(holes, width, height)) if holes else runs
     return found
+
+
+def _from_corners(shapes: Sequence[Shape]) -> list[list[float]]:
+    """Outer rings, counted from the corner of the first pixel."""
+    flat, sizes = outlines_flat(shapes)
+    moved, ends = (flat + HALF_PIXEL).tolist(), np.cumsum(sizes).tolist()
+    return [moved[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def runs_of_rings(rings: Sequence[Sequence[float]], width: int, height: int) -> Runs:

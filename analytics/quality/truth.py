@@ -68,7 +68,7 @@ def _figures(
         places[place] = sizes[answer.image_id]
         ds += [replace(shape, image_id=place) for shape in answer.shapes]
         gt += [replace(shape, image_id=place) for shape in truth.get(answer.image_id, [])]
-    figures = compare_batch(ds, gt, labels, places).to_json()
+    figures = compare_batch(ds, gt, labels, places, with_changes=False).to_json()
     figures.pop("changes")
     return figures | {"answers": len(answers)}
 

@@ -97,8 +97,7 @@ def _coco_sections(plan: ReleasePlan, given: BatchInput, numbers: Counter[str]) 
         path, pictures = f"coco/instances_{split}.json", given.pictures(split)
         image, first = numbers[f"images/{split}"] + 1, numbers[f"outlines/{split}"] + 1
         made[f"{path}:images"] = b",".join(coco_images(pictures, image))
-        lines = coco_instances(pictures, given.of_split(split), plan.taxonomy, image, first)
-        made[f"{path}:annotations"] = b",".join(lines)
+        made[f"{path}:annotations"] = coco_instances(pictures, given.of_split(split), plan.taxonomy, image, first)
     for what, nodes, _ in _skeletons(plan):
         path = f"coco/keypoints_{what}.json"
         shapes, pictures = (

@@ -18,6 +18,10 @@ pause counts up to it, and so does each frame of a merged frame change."""
 SESSION_MS: Final = 30 * 60_000
 """After a pause of this length or more somebody has left: it counts nothing and a new session begins."""
 
+IN_ORDER: Final = "SETTINGS optimize_read_in_window_order = 1"
+"""At the end of a query over stored events whose ``seq`` is their ``timestamp`` and whose ``tie`` is ``content_key``:
+they lie in that order, person by person, so that parts are merged as they are read and nothing is sorted."""
+
 PARAMETERS: Final = {"cap_ms": CAP_MS, "session_ms": SESSION_MS}
 
 

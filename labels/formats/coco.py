@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labels.formats.common import (
     DECIMALS,
@@ -32,6 +34,8 @@ from labels.taxonomy import Taxonomy
 
 OUTLINES = frozenset({Kind.POLYGON, Kind.MASK})
 OCCLUDED = "occluded"
+FINE_32_BITS = 65_536
+"""Up to here numbers of 32 bits hold two decimals: they are at most 0.004 apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ def to_coco(
     pictures = sorted(images, key=lambda image: image.image_id)
     annotations = coco_instances(pictures, shapes, taxonomy)
     return coco_text(instance_categories(taxonomy), info, licenses).joined(
-        b",".join(annotations), b",".join(coco_images(pictures))
+        annotations, b",".join(coco_images(pictures))
     )
 
 
@@ -112,8 +116,8 @@ def coco_instances(
     taxonomy: Taxonomy,
     first_image: int = 1,
     first: int = 1,
-) -> list[bytes]:
-    """One JSON object per outline or mask, in the order of the pictures, numbered from ``first``.
+) -> bytes:
+    """A JSON object per outline or mask, with commas between, in the order of the pictures, numbered from ``first``.
 
     Raises:
         FormatError: a shape belongs to no picture, or has no sound outline.
@@ -125,11 +129,11 @@ def coco_instances(
         raise FormatError(f"{where(left[0])}: the picture is not in the data set")
     categories = {name: number for number, name in enumerate(taxonomy.names, 1)}
     plain = iter(_plain_rings([s for _, _, found in ordered for s in found if _is_plain(s)]))
-    lines: list[bytes] = []
+    texts: list[bytes] = []
     for number, image, found in ordered:
-        for shape in found:
-            item = {
-                "id": first + len(lines),
+        items = [
+            {
+                "id": place,
                 "image_id": number,
                 "category_id": categories.get(shape.label) or taxonomy.index(shape.label) + 1,
                 "iscrowd": 0,
@@ -137,10 +141,13 @@ def coco_instances(
                 "source": str(shape.source),
                 "score": None if shape.score is None else round(float(shape.score), 4),
                 "model": shape.model,
+                **(next(plain) if _is_plain(shape) else _runs(shape, image)),
             }
-            item |= next(plain) if _is_plain(shape) else _runs(shape, image)
-            lines.append(to_json(item))
-    return lines
+            for place, shape in enumerate(found, first)
+        ]
+        first += len(items)
+        texts += [to_json(items)[1:-1]] if items else []  # a picture in one go takes a third of the time
+    return b",".join(texts)
 
 
 def _is_plain(shape: Shape) -> bool:
@@ -151,10 +158,12 @@ def _plain_rings(shapes: Sequence[Shape]) -> list[dict[str, Any]]:
     """Segmentation, box and area of outlines without holes; all at once is many times quicker."""
     if not shapes:
         return []
-    rings = [np.asarray(checked_outline(shape).points, float) for shape in shapes]
-    sizes = np.array([len(ring) for ring in rings])
+    sizes = np.array([len(shape.points) for shape in shapes])
+    exact = np.fromiter(chain.from_iterable(shape.points for shape in shapes), float, int(sizes.sum()))
+    if (sizes < 6).any() or (sizes % 2).any() or not np.isfinite(exact).all():
+        for shape in shapes:
+            checked_outline(shape)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    exact = np.concatenate(rings)
     x, y, first = exact[::2], exact[1::2], starts // 2
     after = np.arange(1, len(x) + 1)
     after[first + sizes // 2 - 1] = first
@@ -163,12 +172,22 @@ def _plain_rings(shapes: Sequence[Shape]) -> list[dict[str, Any]]:
     low = np.column_stack([np.minimum.reduceat(moved[k::2], first) for k in (0, 1)])
     high = np.column_stack([np.maximum.reduceat(moved[k::2], first) for k in (0, 1)])
     boxes = np.round(np.column_stack([low, high - low]), DECIMALS)
+    written = _short(moved)
     return [
-        {"segmentation": [moved[start : start + size]], "bbox": box, "area": area}
+        {"segmentation": [written[start : start + size]], "bbox": box, "area": area}
         for start, size, box, area in zip(
-            starts.tolist(), sizes.tolist(), boxes, np.round(areas, DECIMALS).tolist(), strict=True
+            starts.tolist(), sizes.tolist(), boxes.tolist(), np.round(areas, DECIMALS).tolist(), strict=True
         )
     ]
+
+
+def _short(rounded: NDArray[np.float64]) -> NDArray[Any]:
+    """Coordinates at :data:`DECIMALS` for writing: the same text from half the bits, in half the time.
+
+    Below 65,536 the numbers of 32 bits lie closer to each other than hundredths, so that the shortest text that tells
+    one from its neighbours is the hundredth it came from.
+    """
+    return rounded.astype(np.float32) if np.abs(rounded).max(initial=0.0) < FINE_32_BITS else rounded
 
 
 def _runs(shape: Shape, image: Picture) -> dict[str, Any]:

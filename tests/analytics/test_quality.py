@@ -100,6 +100,15 @@ def test_each_kind_of_change_is_counted_and_named():
     assert report["per_label"]["Porites"]["jaccard"] == pytest.approx(2 / (4 + 3 - 2))
 
 
+def test_without_changes_all_other_figures_stay():
+    sides = [box(0, 0), box(200, 0), box(400, 0)], [box(0, 0), box(210, 10), box(400, 0, label="Acropora"), box(0, 500)]
+    sizes = dict.fromkeys(("a", "b"), SIZE)
+    alone = compare_batch(*sides, LABELS, sizes, with_changes=False)
+    assert alone.changes == []
+    assert alone.to_json() | {"changes": None} == compare(*sides).to_json() | {"changes": None}
+    assert alone.conflicts == compare(*sides).conflicts
+
+
 def test_a_reshape_is_measured_in_pixels():
     change = compare([box(100, 100)], [box(110, 100)]).changes[0]
     assert change.what == "reshaped"

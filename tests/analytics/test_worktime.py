@@ -115,6 +115,32 @@ def test_both_algorithms_agree_with_a_plain_reading_and_their_difference_adds_up
             assert ours[person, place] == wanted
     for person in people:  # what is moved comes from somewhere
         assert sum(row["moved_ms"] for row in rows if row["person"] == person) == 0
+    alone = worker.ask(ask, cvat_sql(source(people)), PARAMETERS)
+    assert sum(row["events"] for row in alone) == sum(len(events) for events in series)
+    booked = {(row["person"], row["job"]): row["working_ms"] for row in alone}
+    assert {k: v for k, v in booked.items() if v} == {k: v for k, v in cvat.items() if v}
+
+
+def test_each_sum_finds_its_project_task_and_job_again(worker):
+    """Places that share a job, a task or nothing at all, visited in turns."""
+    places = [(None, None, None), (1, None, None), (None, 1, None), (1, 2, 3), (1, 2, 4), (2, 2, 3), (3, 2, 1)]
+    order = [0, 1, 2, 3, 4, 5, 6, 3, 3, 0, 5]
+    visits = ", ".join(
+        f"({n}, {BASE + 1000 * n}, {', '.join('NULL' if v is None else str(v) for v in places[k])})"
+        for n, k in enumerate(order)
+    )
+    relation = (
+        "SELECT 7 AS person, e.1 AS seq, 0 AS tie, 1 AS counted, e.2 AS t, 'click:element' AS scope, 0 AS lasted, "
+        "1 AS merged, e.3 AS project, e.4 AS task, e.5 AS job, CAST(NULL, 'Nullable(Int64)') AS past_cvat FROM "
+        f"(SELECT arrayJoin(CAST([{visits}], 'Array(Tuple(Int64, Int64, Nullable(UInt64), Nullable(UInt64), "
+        "Nullable(UInt64)))')) AS e)"
+    )
+    rows = worker.ask(ask, cvat_sql(relation), PARAMETERS)
+    wanted = defaultdict(int)
+    for before in order[:-1]:  # each second is booked where the event before it was
+        wanted[places[before]] += 1000
+    assert {(r["project"], r["task"], r["job"]): r["working_ms"] for r in rows} == wanted
+    assert len(rows) == len(wanted)
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,14 +2,17 @@
 
 import io
 import json
+from collections import defaultdict
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from analytics.access import statements
 from analytics.events import COLUMNS, LANDING, read_csv, read_lines, table_of
 from analytics.questions import questions
+from analytics.worktime import IN_ORDER, PARAMETERS, cvat_sql
 from resources.clickhouse import ClickHouseRefused, ClickHouseUnavailable, explain
 from resources.events import LoadSettings, forget, load_events, refresh_worktime
 from resources.events.cvat_database import read_cvat_database
@@ -17,6 +20,7 @@ from resources.events.files import load_file
 from resources.events.people import without_forgotten
 from resources.events.retention import delete_expired, keep_events_for
 from resources.settings import Settings, SettingsError
+from tests.analytics import worktime_reference as reference
 from tests.analytics.chdb_worker import Worker, WorkerError
 
 RECORDED = ("contracts", "cvat", "events", "vector_events.jsonl")
@@ -65,6 +69,11 @@ def load(session, body, way="sink", settings=None):
 def load_export(session, data, settings=None):
     [(events, rejects)] = read_csv(io.BytesIO(data), 10_000)
     return load_events(session, table_of(events), "export", "an export", settings, rejects=rejects)
+
+
+def load_pieces(session, pieces):
+    for piece in pieces:
+        load_events(session, pa.Table.from_pylist(piece, schema=LANDING), "sink", "a segment")
 
 
 def ask(session, sql, parameters=None):
@@ -327,3 +336,30 @@ def test_every_question_can_be_asked_of_an_empty_database_and_the_users_are_well
     dashboards = next(text for text in made if "SETTINGS PROFILE" in text and "max_result_rows" in text)
     assert "readonly = 2" in dashboards
     assert "max_result_rows" in dashboards
+
+
+def test_events_that_come_late_and_out_of_order_are_worked_through_in_order_of_time(worker):
+    """Over a month's end, two people in three jobs, in seven loads that know nothing of each other's times."""
+    rng, start = np.random.default_rng(4), int(datetime(2026, 6, 30, 23, tzinfo=UTC).timestamp() * 1000)
+    rows, series = [], defaultdict(list)
+    for person in (1, 2):
+        for t in np.cumsum(rng.choice([700, 9_000, 99_999, 100_000, 400_000], 400)).tolist():
+            scope, lasted = rng.choice(["change:frame", "draw:object"]), int(rng.choice([0, 900, 150_000]))
+            job = int(rng.choice([7, 8, 9], p=[0.8, 0.1, 0.1]))
+            moment = datetime.fromtimestamp((start + t) / 1000, UTC)
+            rows.append({"scope": scope, "source": "client", "timestamp": moment, "duration": lasted, "user_id": person,
+                         "project_id": 1, "task_id": job // 2, "job_id": job})  # fmt: skip
+            series[person].append({"t": t, "scope": scope, "lasted": lasted, "place": job})
+    order = rng.permutation(len(rows))
+    worker.ask(in_session, load_pieces, [[rows[k] for k in piece] for piece in np.array_split(order, 7)])
+    source = (
+        "SELECT person, toUnixTimestamp64Milli(timestamp) AS t, timestamp AS seq, content_key AS tie, 1 AS counted, "
+        "scope, toInt64(duration) AS lasted, 1 AS merged, project_id AS project, task_id AS task, job_id AS job, "
+        "CAST(NULL, 'Nullable(Int64)') AS past_cvat FROM events WHERE series = ''"
+    )
+    for settings in ("", IN_ORDER):
+        found = worker.ask(in_session, ask, f"SELECT * FROM ({cvat_sql(source)}) {settings}", PARAMETERS)
+        for person, events in series.items():
+            booked = {r["job"]: r["working_ms"] for r in found if r["person"] == person}
+            assert booked == dict(reference.cvat(events))
+        assert {(r["project"], r["task"]) for r in found} == {(1, 3), (1, 4)}

@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from labels.formats.coco import to_coco
-from labels.formats.common import Picture
+from labels.formats.common import FormatError, Picture
 from labels.formats.rle import RleError, decode_rle, encode_rle
 from labels.schema import Kind, Shape
 from labels.taxonomy import TaxonomyError, load_taxonomy
@@ -73,6 +73,59 @@ def test_foreign_pictures_and_taxa_are_refused():
         to_coco([], [shape(1)], TAXONOMY)
     with pytest.raises(TaxonomyError):
         to_coco(IMAGES, [Shape("a", "x", Kind.POLYGON, "Nemo", SQUARE)], TAXONOMY)
+
+
+@pytest.mark.parametrize(
+    ("points", "wrong"),
+    [
+        (SQUARE[:4], "an outline of 2 points"),
+        ([], "an outline of 0 points"),
+        (SQUARE[:7], "an outline of 3 points"),
+        ([*SQUARE[:7], float("nan")], "coordinates that are no numbers"),
+        ([*SQUARE[:7], float("inf")], "coordinates that are no numbers"),
+    ],
+)
+def test_an_unsound_outline_among_sound_ones_is_named(points, wrong):
+    shapes = [shape(0), Shape("a", "sick", Kind.POLYGON, "Porites", points), shape(2), shape(3, "b")]
+    with pytest.raises(FormatError, match=f"a/sick: {wrong}"):
+        to_coco(IMAGES, shapes, TAXONOMY)
+
+
+@given(st.lists(st.integers(0, 6_600_000), min_size=6, max_size=6))
+@example([6_553_549, 6_553_548, 6_553_551, 1, 100, 12_345])
+@example([0, 10, 9_999_999_999, 1, 100, 12_345])
+def test_every_hundredth_of_a_pixel_is_written_as_it_is(hundredths):
+    row = Shape("a", "a:1", Kind.POLYGON, "Porites", [n / 100 - 0.5 for n in hundredths])
+    text = to_coco(IMAGES, [row], TAXONOMY).decode()
+    numbers = text.partition('"segmentation":[[')[2].partition("]]")[0].split(",")
+    assert numbers == [repr(n / 100) for n in hundredths]
+
+
+def any_outline(number, image):
+    corner = st.integers(0, 4000).map(lambda n: n / 100)
+    ring = st.lists(corner, min_size=3, max_size=8).flatmap(
+        lambda xs: st.lists(corner, min_size=len(xs), max_size=len(xs)).map(
+            lambda ys: [v for xy in zip(xs, ys, strict=True) for v in xy]
+        )
+    )
+    plain = ring.map(lambda points: Shape(image, f"{image}:{number}", Kind.POLYGON, "Porites", points))
+    mask = Shape(image, f"{image}:{number}", Kind.MASK, "Porites", [], rle=encode_rle(np.ones((40, 60), bool)))
+    return st.one_of(plain, st.just(shape(number, image, holes=[HOLE])), st.just(mask) if image == "b" else plain)
+
+
+@given(data=st.data(), counts=st.lists(st.integers(0, 3), min_size=3, max_size=3))
+def test_what_is_written_of_an_outline_does_not_depend_on_the_others(data, counts):
+    pictures = [Picture(name, f"{name}.jpg", 60, 40) for name in "abc"]
+    each = [
+        data.draw(any_outline(number, picture.image_id))
+        for picture, count in zip(pictures, counts, strict=True)
+        for number in range(count)
+    ]
+    together = json.loads(to_coco(pictures, each, TAXONOMY))["annotations"]
+    assert [(item["id"], item["shape_id"]) for item in together] == [(n, s.shape_id) for n, s in enumerate(each, 1)]
+    for own, item in zip(each, together, strict=True):
+        (alone,) = json.loads(to_coco(pictures, [own], TAXONOMY))["annotations"]
+        assert item == alone | {"id": item["id"]}
 
 
 @given(hnp.arrays(bool, st.tuples(st.integers(1, 40), st.integers(1, 40))))
