@@ -8,7 +8,7 @@ import pytest
 
 from inference.corners.geometry import Views
 from inference.corners.learned import _from_quad
-from inference.corners.parting import parting
+from inference.corners.parting import Samples, parting
 from inference.corners.quads import Quad
 from inference.corners.refine import refine_frame
 from inference.corners.sides import STATIONS, Strip, best_paths
@@ -74,6 +74,23 @@ def test_a_start_that_is_two_thirds_of_a_bar_off_finds_the_borders_still(start: 
     assert _off(found.corners) < 1.5
 
 
+@pytest.mark.parametrize("inward", [0, 2, 4])
+def test_a_border_expected_where_the_shadow_ends_is_parted_at_the_bar(inward: int) -> None:
+    strip = Strip.cut(_photo(shadow_px=6, seed=4), CORNERS[0], CORNERS[1], reach=40, fine=0.5)
+    expected = np.full(STATIONS, float(inward))
+    scores = parting(strip, expected, Samples.beside(2.0, 6.0, strip.length))
+    paths = best_paths(scores, strip, 12, np.array([0.0]), 25)
+    assert np.abs(paths.ends).max() <= 2
+
+
+def test_bar_and_reef_are_looked_at_beyond_the_gap_and_within_the_thinnest_bar() -> None:
+    samples = Samples.beside(gap=2.0, band=3.0, length=1000.0)
+    assert samples.bar[0] > 5 * samples.reef[0]
+    assert sum(samples.bar) < 0.03 * 1000
+    assert samples.reach == max(sum(samples.bar), sum(samples.reef))
+    assert Samples.beside(gap=40.0, band=60.0, length=1000.0).bar[0] == 40.0
+
+
 def test_growth_and_stickers_on_a_bar_move_its_border_by_little() -> None:
     photo = _photo(shadow_px=5)
     cv2.rectangle(photo, (240, 76), (300, 100), (230, 225, 220), -1)
@@ -108,7 +125,7 @@ def test_parting_is_best_at_the_border_and_an_odd_station_says_no_more_than_othe
     photo = _photo(shadow_px=7)
     photo[:, 300:306] = 255
     strip = Strip.cut(photo, CORNERS[0], CORNERS[1], reach=40, fine=0.5)
-    scores = parting(strip, np.zeros(STATIONS), gap=4, band=12)
+    scores = parting(strip, np.zeros(STATIONS), Samples((4, 12), (4, 12)))
     assert scores.min() >= -1
     assert scores.max() <= 0
     paths = best_paths(scores, strip, 10, np.array([0.0]), 21)
