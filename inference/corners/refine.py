@@ -56,7 +56,8 @@ class RefinedFrame:
 class _Pass:
     """One search: how far, how far beyond bar and reef are looked at (shares of the reach), and how finely.
 
-    ``bows``: how far the common bow may change, and in how many steps; ``fine``: pixels of 1000 between samples.
+    ``bows``: how far the common bow may change, and in how many steps; ``fine``: pixels of 1000 between samples;
+    ``shaded``: whether the border is near enough to look for the bar beyond its shadow.
     """
 
     reach: float
@@ -65,12 +66,13 @@ class _Pass:
     bows: tuple[float, int]
     steps: int
     fine: float
+    shaded: bool
 
 
 _PASSES = (
-    _Pass(1.0, 0.45, 0.7, (_BOW_SHARE, 13), 25, 1.0),
-    _Pass(0.5, 0.25, 0.8, (0.003, 5), 21, 0.5),
-    _Pass(0.25, 0.08, 0.8, (0.003, 5), 17, 0.5),
+    _Pass(1.0, 0.45, 0.7, (_BOW_SHARE, 13), 25, 1.0, shaded=False),
+    _Pass(0.5, 0.25, 0.8, (0.003, 5), 21, 0.5, shaded=True),
+    _Pass(0.25, 0.08, 0.8, (0.003, 5), 17, 0.5, shaded=True),
 )
 
 
@@ -113,7 +115,8 @@ def _parted(
     for nearer in (1.0, 0.5):
         found = []
         for strip, curve, vote in zip(strips, curves, votes, strict=True):
-            samples = Samples.beside(max(_STEP_GAP * unit, gap * nearer), band, strip.length)
+            close = max(_STEP_GAP * unit, gap * nearer), band
+            samples = Samples.beside(*close, strip.length) if one.shaded else Samples(close, close)
             parted = parting(strip, strip.along_curve(curve), samples)
             parted = _tolerant(parted, strip, unit) if stepping else parted
             found.append(best_paths(parted + vote, strip, reach, bows, one.steps, _AWAY_PRICE))
