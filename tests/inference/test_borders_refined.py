@@ -148,3 +148,22 @@ def test_a_high_peak_that_lies_off_gives_way_to_clear_borders() -> None:
     found = _from_quad(Views.of(photo), Quad(cells, np.full(4, 0.8), 0.9, 0.8), maps)
     assert found.stray > 0.035
     assert _off(found.corners) < 1.5
+
+
+def _overgrown(photo: np.ndarray, spot: np.ndarray, radius: int) -> np.ndarray:
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    cv2.circle(mask, (round(spot[0]), round(spot[1])), radius, 255, -1)
+    grown = photo.copy()
+    grown[mask > 0] = _reef(np.random.default_rng(11)).astype(np.uint8)[mask > 0]
+    return grown
+
+
+@pytest.mark.parametrize("off", [(14, 12), (-13, 16), (22, 20)])
+def test_a_corner_hidden_under_growth_is_completed_from_its_two_borders(off: tuple[int, int]) -> None:
+    photo = _overgrown(_photo(shadow_px=5), CORNERS[0], 34)
+    start = CORNERS.copy()
+    start[0] += off
+    cells = (start + 0.5) * 64 / SIDE - 0.5
+    quad = Quad(cells, np.array([0.2, 0.8, 0.8, 0.8]), 0.9, 0.6)
+    found = _from_quad(Views.of(photo), quad, np.zeros((5, 64, 64), np.float32))
+    assert _off(found.corners) < 2.5
