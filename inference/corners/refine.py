@@ -82,7 +82,9 @@ def refine_frame(image: NDArray[np.uint8], corners: NDArray[np.float64], reach: 
     points, bow = corners, 0.0
     for one in _PASSES:
         points, bow = _parted(image, points, bow, reach, one, unit)
-    sides = _stepped(image, points, bow, unit)
+    # An even bar is told from its shadow by looking at it deeper in, one with an edge of its own by looking close by.
+    tried = [_stepped(image, points, bow, unit, shaded) for shaded in (True, False)]
+    sides = [max(pair, key=lambda side: side.support + side.parted) for pair in zip(*tried, strict=True)]
     support, parted = [s.support for s in sides], [s.parted for s in sides]
     names = ("top", "right", "bottom", "left")
     defects = [
@@ -150,7 +152,9 @@ def _common_bow(found: Sequence[Paths], bows: NDArray[np.float64]) -> int:
     return int(together.argmax())
 
 
-def _stepped(image: NDArray[np.uint8], corners: NDArray[np.float64], bow: float, unit: float) -> list[Side]:
+def _stepped(
+    image: NDArray[np.uint8], corners: NDArray[np.float64], bow: float, unit: float, shaded: bool
+) -> list[Side]:
     """The sides by the steps across them, near what parts bar from reef."""
     reach, bows = _STEP_REACH * unit, bow + np.linspace(-0.0015, 0.0015, 5)
     fine = max(0.5, 0.5 * unit)
@@ -160,7 +164,8 @@ def _stepped(image: NDArray[np.uint8], corners: NDArray[np.float64], bow: float,
     for strip in strips:
         line = strip.curve(np.zeros(2), bow)
         expected = strip.along_curve(line) + _STEP_GAP * unit
-        parted = _tolerant(parting(strip, expected, Samples.beside(*near, strip.length)), strip, unit)
+        samples = Samples.beside(*near, strip.length) if shaded else Samples(near, near)
+        parted = _tolerant(parting(strip, expected, samples), strip, unit)
         step = _steps(strip, unit)
         votes = _votes(step, strip, line, reach + 2 * unit)
         found.append(best_paths(votes + parted, strip, reach, bows, 25))
