@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -42,6 +43,7 @@ def timed(command: list[str], cwd: Path, home: Path) -> tuple[float, str]:
 def rows() -> list[dict[str, Any]]:
     """Seconds of both commands, each in a clone of its own, so that each also pays for its installation."""
     found = []
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also when this runs in a script's background
     with tempfile.TemporaryDirectory(prefix="reefline-clean-") as scratch:
         shared = ROOT.parent / "shared"
         if shared.exists():

@@ -1,5 +1,6 @@
 """Fixtures of all rooms."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,10 @@ from hypothesis import settings
 
 settings.register_profile("reefline", deadline=None)  # a busy machine is no failure
 settings.load_profile("reefline")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A script's background hands on that Ctrl-C is ignored; tests press it on what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -83,8 +83,9 @@ def verify_command(
     part: Annotated[list[str] | None, typer.Option(help=f"Only this part, several times for more: {PARTS}.")] = None,
 ) -> None:
     """Read a whole set, put its databases back in a scratch place and compare. Exit code 1 when it is damaged."""
-    shelf, console = _shelf(_settings(context, home), at), Console(highlight=False)
-    kept, problems = verify_backup(shelf, name, part or PARTS, lambda line: console.print(escape(line)))
+    settings, console = _settings(context, home), Console(highlight=False)
+    shelf = _shelf(settings, at)
+    kept, problems = verify_backup(shelf, name, part or PARTS, lambda line: console.print(escape(line)), settings)
     for problem in problems:
         console.print(escape(problem), style="bold red", soft_wrap=True)
     files = sum(len(part.items) for part in kept.parts.values())

@@ -10,16 +10,18 @@ import gzip
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
 from deploy.backup.shelf import BackupError, Part, Shelf
 
 SUFFIX = ".copy.gz"
+UTC = "SET LOCAL TIME ZONE 'UTC'"
+"""So that the same rows are always the same text."""
 
 
 def dump_sqlite(shelf: Shelf, files: dict[str, Path], scratch: Path) -> Part:
@@ -89,6 +91,7 @@ def dump_postgres(shelf: Shelf, url: str, scratch: Path, without: Collection[str
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+            connection.exec_driver_sql(UTC)
             inspector = sa.inspect(connection)
             raw: Any = connection.connection.driver_connection
             for table in sorted(set(inspector.get_table_names()) - set(without)):
@@ -135,6 +138,79 @@ def load_postgres(shelf: Shelf, part: Part, url: str) -> None:
                 _reset_sequences(connection, table)
     finally:
         engine.dispose()
+
+
+def try_postgres(shelf: Shelf, part: Part, url: str, without: Collection[str] = ()) -> Iterator[str]:
+    """Put the rows of each table into a temporary one like the table in use, read them again, and compare.
+
+    The server makes temporary tables without a privilege beyond those of the owner, and nothing of them stays.
+
+    Args:
+        shelf: where the rows are.
+        part: the tables.
+        url: SQLAlchemy URL of the database in use, whose tables are the pattern.
+        without: files (by name) that are not tried, for they are known to be damaged.
+
+    Yields:
+        What does not come back as it was kept, beginning with the file.
+    """
+    engine = sa.create_engine(url)
+    try:
+        there = set(sa.inspect(engine).get_table_names())
+        for item in part.items:
+            table = item.path.removesuffix(SUFFIX)
+            if item.path in without:
+                continue
+            if table not in there:
+                yield f"{item.path}: the database in use has no such table, another version made the set"
+                continue
+            try:
+                with shelf.file(item) as copy, engine.connect() as connection:
+                    same = _comes_back(connection, table, part.facts["columns"][table], copy)
+            except (sa.exc.SQLAlchemyError, _driver_error(engine)) as error:
+                yield f"{item.path}: does not go back into {table}: {_first_line(error)}"
+                continue
+            if not same:
+                yield f"{item.path}: other rows came back than were kept"
+    finally:
+        engine.dispose()
+
+
+def _comes_back(connection: sa.Connection, table: str, columns: Collection[str], copy: Path) -> bool:
+    connection.exec_driver_sql(UTC)
+    connection.exec_driver_sql(
+        f"CREATE TEMPORARY TABLE reefline_verify (LIKE {_quoted(table)} INCLUDING CONSTRAINTS INCLUDING INDEXES)"
+        " ON COMMIT DROP"
+    )
+    what, hashed = f"reefline_verify ({', '.join(map(_quoted, columns))})", Hashing()
+    raw: Any = connection.connection.driver_connection
+    with raw.cursor() as cursor:
+        with gzip.open(copy) as rows:
+            cursor.copy_expert(f"COPY {what} FROM STDIN", rows)
+        cursor.copy_expert(f"COPY {what} TO STDOUT", hashed)  # a new table gives its rows in the order they came
+    with gzip.open(copy) as rows:
+        return hashlib.file_digest(cast("Any", rows), "sha256").digest() == hashed.hash.digest()
+
+
+class Hashing:
+    """A file that keeps a hash of what is written to it."""
+
+    def __init__(self) -> None:
+        """Nothing has been written."""
+        self.hash = hashlib.sha256()
+
+    def write(self, data: bytes | str) -> int:
+        """Take some more."""
+        self.hash.update(data.encode() if isinstance(data, str) else data)
+        return len(data)
+
+
+def _driver_error(engine: sa.Engine) -> type[Exception]:
+    return cast("type[Exception]", engine.dialect.loaded_dbapi.Error)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 def _reset_sequences(connection: sa.Connection, table: sa.Table) -> None:

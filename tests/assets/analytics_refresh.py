@@ -1,4 +1,6 @@
-"""Fills a small installation and refreshes its analytics twice: ``python -m tests.assets.analytics_refresh FOLDER``.
+"""Refreshes the analytics of a small installation: empty, filled, and once more.
+
+``python -m tests.assets.analytics_refresh FOLDER`` prints what each time was found.
 
 A process of its own: an embedded ClickHouse serves one folder per process.
 """
@@ -45,7 +47,6 @@ FIGURES = {
 
 def fill(settings: Settings, tables: BatchTables, inbox: Inbox) -> None:
     """One batch that went all the way; its coral review was collected, another batch waits for people."""
-    settings.surveys_dir.mkdir(parents=True)
     photos = settings.home / "photos"
     photos.mkdir()
     (settings.surveys_dir / "reef.yaml").write_text(f"name: reef\nphotos: {{path: {photos}}}\n")
@@ -93,7 +94,7 @@ def events() -> pa.Table:
 
 
 def main() -> None:
-    """Fill, refresh, ask every question; refresh again and count."""
+    """Refresh what is empty; fill, refresh, ask every question; refresh again and count."""
     home = Path(sys.argv[1])
     settings = Settings(home=home, surveys_dir=home / "surveys", events_pull=False)
     defs = build_defs(settings)
@@ -102,13 +103,14 @@ def main() -> None:
     assert isinstance(tables, BatchTables)
     assert isinstance(inbox, Inbox)
     assert isinstance(clickhouse, ClickHouse)
-    fill(settings, tables, inbox)
-    with clickhouse.session() as session:
-        session.migrate()
-        load_events(session, events(), "sink", "segment")
+    settings.surveys_dir.mkdir(parents=True)
     instance = dg.DagsterInstance.ephemeral()
     told: list[dict[str, object]] = []
-    for _ in range(2):
+    for turn in ("empty", "filled", "again"):
+        if turn == "filled":
+            fill(settings, tables, inbox)
+            with clickhouse.session() as session:
+                load_events(session, events(), "sink", "segment")
         result = defs.resolve_job_def("refresh_analytics").execute_in_process(instance=instance)
         assert result.success
         with clickhouse.session({"run_id": "asking"}) as session:

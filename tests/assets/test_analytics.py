@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def refreshed(tmp_path_factory):
-    """What the tables and the questions say after each of two refreshes."""
+    """What the tables and the questions say after each of three refreshes: nothing there yet, filled, once more."""
     folder = tmp_path_factory.mktemp("installation")
     command = [sys.executable, "-m", "tests.assets.analytics_refresh", str(folder / "home")]
     (folder / "home").mkdir()
@@ -18,21 +18,28 @@ def refreshed(tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def test_an_installation_in_which_nothing_has_happened_yet_is_refreshed_without_a_failure(refreshed):
+    empty = refreshed[0]
+    assert not any(empty["counts"].values()), empty["counts"]
+    assert len(empty["checks"]) == 5
+    assert not empty["answers"]["throughput"]
+
+
 def test_every_table_is_filled_and_filling_again_doubles_nothing(refreshed):
-    first, second = refreshed
+    _, first, second = refreshed
     assert all(first["counts"].values()), first["counts"]
     assert {k: v for k, v in first["counts"].items()} == second["counts"]
     assert first["counts"]["images"] == 9 * 4
 
 
 def test_the_checks_pass_and_every_delivery_and_event_is_accounted_for(refreshed):
-    _, second = refreshed
+    _, _, second = refreshed
     assert len(second["checks"]) == 5
     assert all(second["checks"].values()), second["checks"]
 
 
 def test_the_answers_say_how_long_a_reef_takes(refreshed):
-    answers = refreshed[1]["answers"]
+    answers = refreshed[2]["answers"]
     [throughput] = answers["throughput"]
     hours = (20 * 30 + 1) / 3600  # 21 events every 30 s, the last one lasts a second
     assert throughput["hours"] == pytest.approx(hours, abs=0.006)
@@ -45,7 +52,7 @@ def test_the_answers_say_how_long_a_reef_takes(refreshed):
 
 
 def test_the_answers_say_who_waits_for_whom_and_which_model_was_used(refreshed):
-    answers = refreshed[1]["answers"]
+    answers = refreshed[2]["answers"]
     [waiting] = answers["queue"]
     assert (waiting["batch"], waiting["gate"], waiting["waits_for"]) == ("reef.0002", "corners", "ann")
     [model] = answers["models"]
@@ -55,6 +62,6 @@ def test_the_answers_say_who_waits_for_whom_and_which_model_was_used(refreshed):
 
 
 def test_the_platforms_own_runs_are_there_the_second_time(refreshed):
-    runs = {row["job"]: row for row in refreshed[1]["answers"]["runs"]}
+    runs = {row["job"]: row for row in refreshed[2]["answers"]["runs"]}
     assert runs["refresh_analytics"]["runs"] >= 1
-    assert any(row["stage"].startswith("analytics/") for row in refreshed[1]["answers"]["stage_latency"])
+    assert any(row["stage"].startswith("analytics/") for row in refreshed[2]["answers"]["stage_latency"])

@@ -56,7 +56,9 @@ def goes_and_comes_back(world):
     pictures = [item for item in second.part("store").items if item.path.startswith("images/")]
     assert pictures
     assert shelf.copied < copied / 2, "what is kept already was copied again"
-    assert verify_backup(shelf, second.name)[1] == []
+    untried = []
+    assert verify_backup(shelf, second.name, tell=untried.append, settings=settings)[1] == []
+    assert untried == []
 
     world.wipe()
     restored = restore_backup(world.given(), shelf, second.name)

@@ -291,13 +291,14 @@ def test_an_encoder_in_torchscript_is_taken_too(monkeypatch, tmp_path):
 
 def test_people_can_try_a_function_without_docker(scene):
     command = [sys.executable, "-m", "deploy.nuclio.serve", "pth-yolo-gridcorners", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        address = re.search(r"http://\S+", process.stdout.readline())[0]
-        answer = httpx.post(address, json={"image": encoded(scene.image, "JPEG")}, timeout=60)
-    finally:
-        process.send_signal(signal.SIGINT)
-        code = process.wait(timeout=30)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            address = re.search(r"http://\S+", process.stdout.readline())[0]
+            answer = httpx.post(address, json={"image": encoded(scene.image, "JPEG")}, timeout=60)
+            process.send_signal(signal.SIGINT)
+            code = process.wait(timeout=30)
+        finally:
+            process.kill()
     assert [item["type"] for item in answer.json()] == ["skeleton"]
     assert code == 0
 

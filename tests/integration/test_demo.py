@@ -51,6 +51,14 @@ def test_the_run_of_the_release_has_ended_well_and_its_check_was_made(demo):
         assert instance.fetch_materializations(dg.AssetKey(["datasets", "release"]), limit=1).records
 
 
+def test_no_run_of_the_demo_has_failed(demo):
+    with dagster_instance(demo[0] / "home" / "dagster") as instance:
+        records = instance.get_run_records()
+    ended = {(r.dagster_run.job_name, r.dagster_run.status.value) for r in records}
+    assert {job for job, status in ended if status == "FAILURE"} == set()
+    assert len(records) >= 8
+
+
 def test_proposals_are_within_three_pixels_of_the_truth_before_review(demo):
     errors = demo[1]["errors_px_at_1920"]
     assert errors["corners"]["count"] == 24 * 4
@@ -114,6 +122,7 @@ def test_one_stage_of_one_batch_can_be_run_again_alone_and_redoes_nothing(demo):
             assert "data:image/jpeg;base64" in event.materialization.metadata["preview"].value
 
 
+@pytest.mark.long
 def test_killed_daemon_receiver_and_demo_lose_and_double_nothing(tmp_path):
     folder = tmp_path / "demo"
     process = start_demo(folder, 1, 2, 3)

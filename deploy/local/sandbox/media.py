@@ -20,9 +20,17 @@ from deploy.local.sandbox.uploads import begin_tus, finish_upload, keep_files, p
 PREVIEW_PX = 256
 
 
-def media_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list of small routes
-    """Routes that carry pictures."""
+def media_routes(sandbox: Sandbox) -> APIRouter:
+    """All of them; "data/meta" stands before the uploads, which would take "meta" for the id of one."""
     api = APIRouter(prefix="/api")
+    for part in (_meta_routes, _upload_routes, _picture_routes):
+        api.include_router(part(sandbox))
+    return api
+
+
+def _upload_routes(sandbox: Sandbox) -> APIRouter:
+    """Routes that bring pictures."""
+    api = APIRouter()
     store = sandbox.store
 
     @api.post("/tasks/{number}/data")
@@ -50,22 +58,6 @@ def media_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
             return await finish_upload(sandbox, caller, task, await body_of(request))
         raise Problem(400, {"detail": "expected Upload-Start, Upload-Multiple, Upload-Length or Upload-Finish"})
 
-    # Before the uploads: "meta" would be taken for the id of one.
-    @api.patch("/{collection}/{number}/data/meta")
-    async def patch_meta(collection: str, number: int, request: Request) -> VndJson:
-        """Mark frames as deleted."""
-        caller = sandbox.caller(request)
-        body = await body_of(request)
-        task = _task_of(caller, collection, number)
-        deleted = body.get("deleted_frames") or []
-        with store.transaction():
-            if collection == "jobs" and caller.need("job", number)["type"] == "ground_truth":
-                caller.changes.disable_frames(task, deleted)
-            else:
-                _may_delete(task, deleted)
-                caller.changes.patch_meta(task, deleted)
-        return VndJson(_meta(caller, collection, number))
-
     @api.head("/tasks/{number}/data/{upload_id}")
     def offset(number: int, upload_id: str, request: Request) -> Response:
         """How much of a TUS upload has arrived."""
@@ -78,11 +70,40 @@ def media_routes(sandbox: Sandbox) -> APIRouter:  # noqa: C901, PLR0915 - a list
         sandbox.caller(request)
         return await take_tus(request, store.media(number), upload_id)
 
+    return api
+
+
+def _meta_routes(sandbox: Sandbox) -> APIRouter:
+    """Routes that tell of pictures."""
+    api = APIRouter()
+
     @api.get("/{collection}/{number}/data/meta")
     def meta(collection: str, number: int, request: Request) -> VndJson:
         """Names and sizes of frames."""
         caller = sandbox.caller(request)
         return VndJson(_meta(caller, collection, number))
+
+    @api.patch("/{collection}/{number}/data/meta")
+    async def patch_meta(collection: str, number: int, request: Request) -> VndJson:
+        """Mark frames as deleted."""
+        caller = sandbox.caller(request)
+        body = await body_of(request)
+        task = _task_of(caller, collection, number)
+        deleted = body.get("deleted_frames") or []
+        with sandbox.store.transaction():
+            if collection == "jobs" and caller.need("job", number)["type"] == "ground_truth":
+                caller.changes.disable_frames(task, deleted)
+            else:
+                _may_delete(task, deleted)
+                caller.changes.patch_meta(task, deleted)
+        return VndJson(_meta(caller, collection, number))
+
+    return api
+
+
+def _picture_routes(sandbox: Sandbox) -> APIRouter:
+    """Routes that give pictures."""
+    api = APIRouter()
 
     @api.get("/{collection}/{number}/data")
     def frame(collection: str, number: int, request: Request) -> Response:

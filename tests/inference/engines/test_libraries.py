@@ -2,7 +2,10 @@
 
 import copy
 import io
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -45,6 +48,18 @@ def test_the_shipped_model_runs_empty_and_in_parts():
     empty = engine.predict(np.zeros((0, 3, 640, 640), np.float32))
     assert [out.shape for out in empty] == [(0, 7, 320, 320)]
     assert (engine.batch_limit, engine.device, engine.input_shape) == (1, "cpu", (1, 3, 640, 640))
+
+
+def test_onnx_runtime_tells_nobody_what_runs_here(tmp_path):
+    code = (
+        "from inference.engines import open_engine; from inference.registry import MODELS; import numpy as np;"
+        "engine = open_engine('onnxruntime', (MODELS / 'demo-corals-3.onnx').read_bytes());"
+        "engine.predict(np.zeros((1, 3, 640, 640), np.float32))"
+    )
+    env = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"} | {"HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
+    # Where it speaks, it keeps what it is going to say.
+    assert not [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name]
 
 
 def test_every_engine_here_gives_the_same_numbers(small):

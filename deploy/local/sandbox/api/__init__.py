@@ -5,21 +5,23 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from deploy.local.sandbox.api.accounts import accounts_routes
+from deploy.local.sandbox.api.annotations import annotations_routes
 from deploy.local.sandbox.api.assets import assets_routes
 from deploy.local.sandbox.api.backups import backups_routes
 from deploy.local.sandbox.api.catalog import catalog_routes
 from deploy.local.sandbox.api.clouds import clouds_routes
 from deploy.local.sandbox.api.events import events_routes
 from deploy.local.sandbox.api.exports import exports_routes
+from deploy.local.sandbox.api.issues import comments_routes, issues_routes
+from deploy.local.sandbox.api.jobs import jobs_routes
 from deploy.local.sandbox.api.labels import guides_routes, labels_routes
-from deploy.local.sandbox.api.marks import marks_routes
 from deploy.local.sandbox.api.organizations import organizations_routes
 from deploy.local.sandbox.api.quality import quality_routes
 from deploy.local.sandbox.api.reports import reports_routes
+from deploy.local.sandbox.api.tasks import tasks_routes
 from deploy.local.sandbox.api.trouble import trouble_routes
 from deploy.local.sandbox.api.validation import validation_routes
 from deploy.local.sandbox.api.webhooks import webhooks_routes
-from deploy.local.sandbox.api.work import work_routes
 from deploy.local.sandbox.http import Sandbox
 
 PARTS = (
@@ -31,9 +33,12 @@ PARTS = (
     assets_routes,
     clouds_routes,
     events_routes,
-    work_routes,
+    tasks_routes,
+    jobs_routes,
     validation_routes,
-    marks_routes,
+    annotations_routes,
+    issues_routes,
+    comments_routes,
     backups_routes,
     exports_routes,
     webhooks_routes,
