@@ -26,6 +26,8 @@ _LEAST_EVIDENCE = 0.25
 # A second opening counts as a frame of its own when it looks at least this good beside the best one.
 _SECOND_SHARE = 0.6
 _MOST_FRAMES = 400
+# Borders that part bar from reef less clearly than this are searched once more, this share of the side around.
+_CLEARLY_PARTED, _WIDER_SHARE = 0.85, 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,11 @@ def by_borders(views: Views, frames: list[Frame]) -> CornerFinding:
     refined = refine_frame(
         views.fine, moved(frames[0].corners, small, fine), reach=3.0 * max(fine[0] / small[0], fine[1] / small[1])
     )
+    if refined.parted < _CLEARLY_PARTED:
+        # The straightest step was perhaps the end of the bar's shadow, or a tape beside the bar.
+        side = float(np.hypot(*(np.roll(refined.corners, -1, axis=0) - refined.corners).T).mean())
+        wider = refine_frame(views.fine, refined.corners, reach=_WIDER_SHARE * side)
+        refined = max(refined, wider, key=lambda one: one.parted)
     evidence = min(frames[0].score, refined.score)
     if evidence < _LEAST_EVIDENCE:
         return CornerFinding(None, 0.0, ["no frame found: the straightest borders do not stand out from the reef"])

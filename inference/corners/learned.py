@@ -29,6 +29,7 @@ _REACH_SHARE = 0.03
 _STRAY_SHARE = 0.035
 _MOST_STRAY = 0.1
 _CLEAR = 0.6
+_HARDLY_PARTED = 0.7
 _LEAST_PROBABILITY = 0.02
 _SURE, _INSET_SHARE = 0.7, 0.01
 _SECOND_SHARE = 0.5
@@ -151,6 +152,10 @@ def _from_quad(views: Views, quad: Quad, maps: NDArray[np.float32]) -> _Candidat
     if float(np.hypot(*(refined.corners - start).T).max()) > _REACH_SHARE * side:
         # What lies at the end of the reach was perhaps only on the way to the border.
         refined = refine_frame(views.fine, refined.corners, reach=_REACH_SHARE * side)
+    if refined.parted < _HARDLY_PARTED:
+        # A corner under growth is placed by guess, so its two borders may lie farther off than others.
+        wider = refine_frame(views.fine, start, reach=2 * _REACH_SHARE * side)
+        refined = max(refined, wider, key=lambda one: one.parted)
     stray = np.hypot(*(refined.corners - start).T) / side
     # Where the borders lead elsewhere than the network's clear peak, and are not clear themselves, the peak stands.
     unclear = np.array([min(refined.sides[k - 1].parted, refined.sides[k].parted) < _CLEAR for k in range(4)])

@@ -8,6 +8,8 @@ resembles: with the logarithm of how much more often its look occurs there. The 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -22,25 +24,44 @@ _MAD = 1.4826
 # Stickers are told from growth by being as long as this many stations.
 _ALONG = 9
 _PRIOR = 2.0
+# Shares of the side's length: how far from the border the bar and its shadow mix, and what bar and reef are told by.
+# Bars of common frames are 0.03 to 0.065 wide.
+_SHADE_SHARE, _BAR_SHARE, _REEF_SHARE = 0.0104, 0.0156, 0.0234
 _FAR = np.concatenate([np.arange(0, 6, 0.5), [6, 7, 8, 10, 12, 16, np.inf]])
 _SIGNED = np.concatenate([[-np.inf], np.arange(-6, 6.1, 0.5), [np.inf]])
 
 
-def parting(strip: Strip, expected: NDArray[np.float64], gap: float, band: float) -> NDArray[np.float64]:
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Where beside the expected border bar and reef are looked at: from how far off, and how widely, pixels."""
+
+    bar: tuple[float, float]
+    reef: tuple[float, float]
+
+    @classmethod
+    def beside(cls, gap: float, band: float, length: float) -> Samples:
+        """For a border that is less than about ``gap`` from where it is expected, along a side of that ``length``.
+
+        A border is expected too far inside more often than too far outside, where the bar's shadow ends. So the bar is
+        looked at beyond the width of a shadow.
+        """
+        return cls((max(gap, _SHADE_SHARE * length), _BAR_SHARE * length), (gap, max(band, _REEF_SHARE * length)))
+
+    @property
+    def reach(self) -> float:
+        """How far off the farthest lies, pixels."""
+        return max(sum(self.bar), sum(self.reef))
+
+
+def parting(strip: Strip, expected: NDArray[np.float64], samples: Samples) -> NDArray[np.float64]:
     """How well each column of a strip parts its station into bar and reef: ``(stations, m)``, -1 worst, 0 best.
 
     Args:
         strip: the side.
         expected: ``(stations,)`` offsets of the border as far as it is known.
-        gap: the border is less than about this far from there, pixels.
-        band: how far beyond the gap bar and reef are looked at, pixels.
+        samples: where bar and reef are looked at.
     """
-    width, skipped = max(3, round(band / strip.fine)), max(1, round(gap / strip.fine))
-    middle = strip.columns(expected)[:, None]
-    last = len(strip.offsets) - 1
-    rows = np.arange(STATIONS)[:, None]
-    bar = (rows, np.clip(middle - skipped - np.arange(width), 0, last))
-    reef = (rows, np.clip(middle + skipped + np.arange(width), 0, last))
+    bar, reef = _beside(strip, expected, samples.bar, -1), _beside(strip, expected, samples.reef, 1)
     own = _along_median(np.median(strip.colours[bar], axis=1))
     apart = strip.colours - own[:, None, :]
     smooth = np.asarray(cv2.boxFilter(apart, -1, (3, 3)), np.float32)
@@ -57,6 +78,16 @@ def parting(strip: Strip, expected: NDArray[np.float64], gap: float, band: float
     # A station where nothing tells bar from reef supports no border anywhere.
     scores[np.ptp(total, axis=1) < _VOTE] = -1
     return np.asarray(scores, np.float64)
+
+
+def _beside(
+    strip: Strip, expected: NDArray[np.float64], where: tuple[float, float], way: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of the samples on one side of the border: inward for ``way`` 1, outward for -1."""
+    skipped, width = (round(distance / strip.fine) for distance in where)
+    off = max(1, skipped) + np.arange(max(3, width))
+    columns = strip.columns(expected)[:, None] + way * off
+    return np.arange(STATIONS)[:, None], np.clip(columns, 0, len(strip.offsets) - 1)
 
 
 def _along_median(colours: NDArray[np.float32]) -> NDArray[np.float32]:

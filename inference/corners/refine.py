@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.corners.parting import parting
+from inference.corners.parting import Samples, parting
 from inference.corners.sides import Paths, Side, Strip, best_paths, meetings
 
 # The sampling distances below are for a picture whose long side is 1000 px, and grow with it.
@@ -56,7 +56,8 @@ class RefinedFrame:
 class _Pass:
     """One search: how far, how far beyond bar and reef are looked at (shares of the reach), and how finely.
 
-    ``bows``: how far the common bow may change, and in how many steps; ``fine``: pixels of 1000 between samples.
+    ``bows``: how far the common bow may change, and in how many steps; ``fine``: pixels of 1000 between samples;
+    ``shaded``: whether the border is near enough to look for the bar beyond its shadow.
     """
 
     reach: float
@@ -65,12 +66,13 @@ class _Pass:
     bows: tuple[float, int]
     steps: int
     fine: float
+    shaded: bool
 
 
 _PASSES = (
-    _Pass(1.0, 0.45, 0.7, (_BOW_SHARE, 13), 25, 1.0),
-    _Pass(0.5, 0.25, 0.8, (0.003, 5), 21, 0.5),
-    _Pass(0.25, 0.08, 0.8, (0.003, 5), 17, 0.5),
+    _Pass(1.0, 0.45, 0.7, (_BOW_SHARE, 13), 25, 1.0, shaded=False),
+    _Pass(0.5, 0.25, 0.8, (0.003, 5), 21, 0.5, shaded=True),
+    _Pass(0.25, 0.08, 0.8, (0.003, 5), 17, 0.5, shaded=True),
 )
 
 
@@ -80,7 +82,9 @@ def refine_frame(image: NDArray[np.uint8], corners: NDArray[np.float64], reach: 
     points, bow = corners, 0.0
     for one in _PASSES:
         points, bow = _parted(image, points, bow, reach, one, unit)
-    sides = _stepped(image, points, bow, unit)
+    # An even bar is told from its shadow by looking at it deeper in, one with an edge of its own by looking close by.
+    tried = [_stepped(image, points, bow, unit, shaded) for shaded in (True, False)]
+    sides = [max(pair, key=lambda side: side.support + side.parted) for pair in zip(*tried, strict=True)]
     support, parted = [s.support for s in sides], [s.parted for s in sides]
     names = ("top", "right", "bottom", "left")
     defects = [
@@ -104,7 +108,7 @@ def _parted(
     gap, band = max(_STEP_GAP * unit, whole_reach * one.gap), whole_reach * one.band
     bows = bow + np.linspace(-one.bows[0], one.bows[0], one.bows[1])
     fine = max(0.5, one.fine * unit)
-    strips = _strips(image, corners, reach + gap + band, float(np.abs(bows).max()), fine)
+    strips = _strips(image, corners, reach, (gap, band), float(np.abs(bows).max()), fine)
     curves = [strip.curve(np.zeros(2), bow) for strip in strips]
     # Nearby the steps have a say too; farther off they would lead to the bar's outer edge.
     stepping = _STEP_WEIGHT * (reach <= _STEP_SAY * unit)
@@ -113,7 +117,9 @@ def _parted(
     for nearer in (1.0, 0.5):
         found = []
         for strip, curve, vote in zip(strips, curves, votes, strict=True):
-            parted = parting(strip, strip.along_curve(curve), max(_STEP_GAP * unit, gap * nearer), band)
+            close = max(_STEP_GAP * unit, gap * nearer), band
+            samples = Samples.beside(*close, strip.length) if one.shaded else Samples(close, close)
+            parted = parting(strip, strip.along_curve(curve), samples)
             parted = _tolerant(parted, strip, unit) if stepping else parted
             found.append(best_paths(parted + vote, strip, reach, bows, one.steps, _AWAY_PRICE))
         k = _common_bow(found, bows)
@@ -123,10 +129,21 @@ def _parted(
 
 
 def _strips(
-    image: NDArray[np.uint8], corners: NDArray[np.float64], reach: float, bow: float, fine: float
+    image: NDArray[np.uint8],
+    corners: NDArray[np.float64],
+    reach: float,
+    sampled: tuple[float, float],
+    bow: float,
+    fine: float,
 ) -> list[Strip]:
-    sides = [(corners[k], corners[(k + 1) % 4]) for k in range(4)]
-    return [Strip.cut(image, a, b, reach + bow * float(np.hypot(*(b - a))), fine) for a, b in sides]
+    """The sides' strips, wide enough for a border within ``reach`` and for what is looked at beside it."""
+    strips = []
+    for k in range(4):
+        start, stop = corners[k], corners[(k + 1) % 4]
+        length = float(np.hypot(*(stop - start)))
+        wide = reach + Samples.beside(*sampled, length).reach + bow * length
+        strips.append(Strip.cut(image, start, stop, wide, fine))
+    return strips
 
 
 def _common_bow(found: Sequence[Paths], bows: NDArray[np.float64]) -> int:
@@ -135,16 +152,20 @@ def _common_bow(found: Sequence[Paths], bows: NDArray[np.float64]) -> int:
     return int(together.argmax())
 
 
-def _stepped(image: NDArray[np.uint8], corners: NDArray[np.float64], bow: float, unit: float) -> list[Side]:
+def _stepped(
+    image: NDArray[np.uint8], corners: NDArray[np.float64], bow: float, unit: float, shaded: bool
+) -> list[Side]:
     """The sides by the steps across them, near what parts bar from reef."""
     reach, bows = _STEP_REACH * unit, bow + np.linspace(-0.0015, 0.0015, 5)
     fine = max(0.5, 0.5 * unit)
-    strips = _strips(image, corners, reach + (_STEP_GAP + _STEP_AWAY) * unit, float(np.abs(bows).max()), fine)
+    near = _STEP_GAP * unit, _STEP_AWAY * unit
+    strips = _strips(image, corners, reach, near, float(np.abs(bows).max()), fine)
     parts, steps, found = [], [], []
     for strip in strips:
         line = strip.curve(np.zeros(2), bow)
         expected = strip.along_curve(line) + _STEP_GAP * unit
-        parted = _tolerant(parting(strip, expected, _STEP_GAP * unit, _STEP_AWAY * unit), strip, unit)
+        samples = Samples.beside(*near, strip.length) if shaded else Samples(near, near)
+        parted = _tolerant(parting(strip, expected, samples), strip, unit)
         step = _steps(strip, unit)
         votes = _votes(step, strip, line, reach + 2 * unit)
         found.append(best_paths(votes + parted, strip, reach, bows, 25))

@@ -14,6 +14,8 @@ from labels.lattice import LatticeTopology
 # Pixels of 1920.
 _NEAR_LATTICE, _NEAR_SPOT, _SPOT_NEAR_LATTICE, _FIT_SCALE = 8.0, 7.0, 18.0, 6.0
 _SURE_SPOT = 0.3
+# A lone spot is believed within this many times the usual distance from the fitted lattice, and always within 3 px.
+_SPREADS, _SPOT_SURELY_NEAR, _ENOUGH_FOR_SPREAD = 5.0, 3.0, 20
 _ENOUGH_FOR_SHADOW = 12
 _FAR = 60.0
 _UNIT = 1920
@@ -81,7 +83,7 @@ def merge(
     off = np.hypot(*(found.points - expected).T)
     measured = agree | (both & ~has & (off <= _NEAR_LATTICE * unit))
     spot_off = np.hypot(*(spots - expected).T)
-    spotted = ~measured & (heat >= _SURE_SPOT) & (spot_off <= _SPOT_NEAR_LATTICE * unit)
+    spotted = ~measured & (heat >= _SURE_SPOT) & (spot_off <= _believable(off[measured], unit))
     foot = found.anchor + found.along * ((expected - found.anchor) * found.along).sum(axis=1, keepdims=True)
     near = np.hypot(*(foot - expected).T) <= _NEAR_LATTICE * unit
     on_string = ~measured & ~spotted & one & near
@@ -103,6 +105,18 @@ def merge(
         found.weak,
         np.where(has, heat, 0),
     )
+
+
+def _believable(off: NDArray[np.float64], unit: float) -> float:
+    """How far from the fitted lattice a spot without followed strings is believed, pixels.
+
+    Where the strings are followed, they tell how closely this lattice keeps to its fit. A lone spot far beyond that is
+    a shell, a loose end, or the place where growth hides one of the strings.
+    """
+    if len(off) < _ENOUGH_FOR_SPREAD:
+        return _SPOT_NEAR_LATTICE * unit
+    spread = _SPREADS * float(np.median(off))
+    return float(np.clip(spread, _SPOT_SURELY_NEAR * unit, _SPOT_NEAR_LATTICE * unit))
 
 
 def _without_shadow(found: Crossings, spots: NDArray[np.float64], both: NDArray[np.bool_], near: float) -> Crossings:

@@ -8,7 +8,7 @@ import pytest
 
 from inference.corners.geometry import Views
 from inference.corners.learned import _from_quad
-from inference.corners.parting import parting
+from inference.corners.parting import Samples, parting
 from inference.corners.quads import Quad
 from inference.corners.refine import refine_frame
 from inference.corners.sides import STATIONS, Strip, best_paths
@@ -74,6 +74,23 @@ def test_a_start_that_is_two_thirds_of_a_bar_off_finds_the_borders_still(start: 
     assert _off(found.corners) < 1.5
 
 
+@pytest.mark.parametrize("inward", [0, 2, 4])
+def test_a_border_expected_where_the_shadow_ends_is_parted_at_the_bar(inward: int) -> None:
+    strip = Strip.cut(_photo(shadow_px=6, seed=4), CORNERS[0], CORNERS[1], reach=40, fine=0.5)
+    expected = np.full(STATIONS, float(inward))
+    scores = parting(strip, expected, Samples.beside(2.0, 6.0, strip.length))
+    paths = best_paths(scores, strip, 12, np.array([0.0]), 25)
+    assert np.abs(paths.ends).max() <= 2
+
+
+def test_bar_and_reef_are_looked_at_beyond_the_gap_and_within_the_thinnest_bar() -> None:
+    samples = Samples.beside(gap=2.0, band=3.0, length=1000.0)
+    assert samples.bar[0] > 5 * samples.reef[0]
+    assert sum(samples.bar) < 0.03 * 1000
+    assert samples.reach == max(sum(samples.bar), sum(samples.reef))
+    assert Samples.beside(gap=40.0, band=60.0, length=1000.0).bar[0] == 40.0
+
+
 def test_growth_and_stickers_on_a_bar_move_its_border_by_little() -> None:
     photo = _photo(shadow_px=5)
     cv2.rectangle(photo, (240, 76), (300, 100), (230, 225, 220), -1)
@@ -108,7 +125,7 @@ def test_parting_is_best_at_the_border_and_an_odd_station_says_no_more_than_othe
     photo = _photo(shadow_px=7)
     photo[:, 300:306] = 255
     strip = Strip.cut(photo, CORNERS[0], CORNERS[1], reach=40, fine=0.5)
-    scores = parting(strip, np.zeros(STATIONS), gap=4, band=12)
+    scores = parting(strip, np.zeros(STATIONS), Samples((4, 12), (4, 12)))
     assert scores.min() >= -1
     assert scores.max() <= 0
     paths = best_paths(scores, strip, 10, np.array([0.0]), 21)
@@ -131,3 +148,22 @@ def test_a_high_peak_that_lies_off_gives_way_to_clear_borders() -> None:
     found = _from_quad(Views.of(photo), Quad(cells, np.full(4, 0.8), 0.9, 0.8), maps)
     assert found.stray > 0.035
     assert _off(found.corners) < 1.5
+
+
+def _overgrown(photo: np.ndarray, spot: np.ndarray, radius: int) -> np.ndarray:
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    cv2.circle(mask, (round(spot[0]), round(spot[1])), radius, 255, -1)
+    grown = photo.copy()
+    grown[mask > 0] = _reef(np.random.default_rng(11)).astype(np.uint8)[mask > 0]
+    return grown
+
+
+@pytest.mark.parametrize("off", [(14, 12), (-13, 16), (22, 20)])
+def test_a_corner_hidden_under_growth_is_completed_from_its_two_borders(off: tuple[int, int]) -> None:
+    photo = _overgrown(_photo(shadow_px=5), CORNERS[0], 34)
+    start = CORNERS.copy()
+    start[0] += off
+    cells = (start + 0.5) * 64 / SIDE - 0.5
+    quad = Quad(cells, np.array([0.2, 0.8, 0.8, 0.8]), 0.9, 0.6)
+    found = _from_quad(Views.of(photo), quad, np.zeros((5, 64, 64), np.float32))
+    assert _off(found.corners) < 2.5
