@@ -53,9 +53,10 @@ WHERE timestamp BETWEEN (SELECT min(timestamp) FROM landing) AND (SELECT max(tim
 """
 _GONE: Final = "user_id IS NOT NULL AND user_id IN (SELECT user_id FROM forgotten)"
 _FRESH: Final = f"NOT ({_GONE}) AND (scope, timestamp, content_key) NOT IN (SELECT * FROM known)"  # noqa: S608
+# Counted by a hash, which is quicker: among a million events two share one in 1 of 37 million loads.
 _FACTS: Final = f"""
 SELECT
-    count() AS n, countIf({_GONE}) AS gone, uniqExactIf((scope, timestamp, content_key), {_FRESH}) AS fresh,
+    count() AS n, countIf({_GONE}) AS gone, uniqExactIf(sipHash64(scope, timestamp, content_key), {_FRESH}) AS fresh,
     minOrNullIf(timestamp, {_FRESH}) AS first, maxOrNullIf(timestamp, {_FRESH}) AS last
 FROM landing
 """  # noqa: S608 - constants of this module
