@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely.geometry import Polygon
+from shapely.geometry import LinearRing, Polygon, box
 
 Ring = NDArray[np.float64]
 
@@ -33,3 +33,17 @@ class Outline:
         by = np.array([factor_x, factor_x if factor_y is None else factor_y])
         rings = [(ring + 0.5) * by - 0.5 + np.array(shift) for ring in (self.ring, *self.holes)]
         return Outline(rings[0], rings[1:])
+
+    def within(self, width: int, height: int) -> Outline:
+        """What of the outline lies in a picture: at its border, the mean line of a colony may run just outside."""
+        low, high = np.full(2, -0.5), np.array([width, height]) - 0.5
+        if ((self.ring >= low) & (self.ring <= high)).all():
+            return self
+        inside = Polygon(self.ring, self.holes).intersection(box(*low, *high))
+        parts = [part for part in getattr(inside, "geoms", [inside]) if part.geom_type == "Polygon"]
+        largest = max(parts, key=lambda part: float(part.area))
+        return Outline(_open(largest.exterior), [_open(hole) for hole in largest.interiors])
+
+
+def _open(ring: LinearRing) -> Ring:
+    return np.asarray(ring.coords, np.float64)[:-1]

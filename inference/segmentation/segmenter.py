@@ -177,7 +177,7 @@ class Segmenter(ABC):
         found = []
         for piece, outlines in zip(sure, _outlines(sure, canvas, least), strict=True):
             for outline in outlines[:1]:  # one colony is one outline: its largest part
-                placed = outline.scaled(fx, fy)
+                placed = outline.scaled(fx, fy).within(image.shape[1], image.shape[0])
                 found.append(Instance(piece.label, placed.ring, placed.holes, float(min(piece.score, 1.0))))
         return found
 

@@ -106,6 +106,21 @@ def test_a_lobed_colony_of_fewer_points_loses_little(mask):
 
 
 @settings(max_examples=40)
+@given(lobed())
+def test_an_outline_kept_within_its_picture_leaves_it_nowhere_and_loses_little(mask):
+    height, width = mask.shape
+    for outline in mask_to_polygons(mask):
+        inside = outline.within(width, height)
+        for ring in (inside.ring, *inside.holes):
+            assert (ring >= -0.5).all()
+            assert (ring <= (width - 0.5, height - 0.5)).all()
+        whole, kept = (Polygon(one.ring, one.holes) for one in (outline, inside))
+        assert kept.is_valid
+        assert len(inside.holes) == len(outline.holes)
+        assert kept.difference(whole).area < 1e-6
+        assert whole.difference(kept).area <= 0.02 * whole.area
+
+
 @given(lobed(), st.integers(0, 40_000), st.integers(0, 40_000))
 def test_an_outline_is_the_same_wherever_its_colony_lies(mask, x, y):
     for here, there in zip(mask_to_polygons(mask), mask_to_polygons(mask, offset=(x, y)), strict=True):

@@ -106,5 +106,5 @@ def test_the_sample_survey_stays_as_it_is(photos):
     assert {split_of(seed) for p in photos for seed in (p.seed, p.bottom_seed)} == {None}, "never trained on"
     assert [(p.file_name, p.seed, p.bottom_seed) for p in (photos[0], photos[-1])] == [
         ("Tiahura_2021_01.jpg", 890594224, 1720299985),
-        ("Temae_2023_04.jpg", 857932849, 185022096),
+        ("Linareva_2023_04.jpg", 857932849, 185022096),
     ]
