@@ -1,0 +1,12 @@
+"""``make demo`` on a fresh clone with an empty HOME, its installation included; takes ten minutes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.clean_machine import row
+
+
+def rows() -> list[dict[str, Any]]:
+    """Seconds of the command, and of its installation."""
+    return [row("demo")]
