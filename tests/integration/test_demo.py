@@ -123,6 +123,7 @@ def test_one_stage_of_one_batch_can_be_run_again_alone_and_redoes_nothing(demo):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1500)  # two installations side by side on two processors, each with a demo
 def test_killed_daemon_receiver_and_demo_lose_and_double_nothing(tmp_path):
     folder = tmp_path / "demo"
     process = start_demo(folder, 1, 2, 3)
