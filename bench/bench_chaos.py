@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from bench import chaos_daemon
-from bench.chaos import Storm, blow
+from bench.chaos import blow
+from bench.chaos_plan import Storm
 
 
 def rows() -> list[dict[str, Any]]:

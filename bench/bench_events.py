@@ -17,7 +17,8 @@ from typing import Any
 import dagster as dg
 
 from assets.common.names import TAG_BATCH, Gate
-from bench.bench_receiver import START, Sender, cvat_date, running_receiver, update_job
+from bench.deliveries import START, Sender, cvat_date, update_job
+from bench.receiver_process import running_receiver
 from deploy.local.runtime import Embedded, prepare
 from deploy.local.services import services
 from deploy.local.supervisor import Supervisor

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-from bench.runner_tasks import open_task
+from bench.runner_tasks import open_task, plain
 from inference.runner import decode_rgb
 
 
@@ -54,7 +54,7 @@ def main() -> None:
 
     def see(data: bytes) -> list[Any]:
         image = decode_rgb(data)
-        return task.plain(task.finish(image, task.engine.predict(task.prepare(image))))
+        return plain(task.finish(image, task.engine.predict(task.prepare(image))))
 
     server = HTTPServer(("127.0.0.1", 0), handler(see))
     print(server.server_port, flush=True)

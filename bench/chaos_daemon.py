@@ -14,9 +14,10 @@ import yaml
 
 from assets.common.names import TAG_BATCH, TAG_GATE, TAG_INBOX_ID, Gate
 from assets.common.partitions import BATCHES
-from bench.bench_receiver import HOST, ROOT
-from bench.chaos import Consumer, Storm, batch_of
-from deploy.local.runtime import free_port
+from bench.chaos_consumer import Consumer
+from bench.chaos_plan import Storm, batch_of
+from bench.receiver_process import ROOT
+from deploy.local.loopback import HOST, free_port
 from deploy.local.services import script
 from resources.inbox import Inbox
 from sensors.reviews import reviews_sensor
@@ -47,7 +48,7 @@ defs = dg.Definitions(
 
 
 class Runs:
-    """Dagster's runs, in the words of ``bench.chaos.Journal``."""
+    """Dagster's runs, in the words of ``bench.chaos_consumer.Journal``."""
 
     def __init__(self, instance: dg.DagsterInstance, path: Path) -> None:
         """Read ``instance``; logs go beside ``path``."""

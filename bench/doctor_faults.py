@@ -23,9 +23,9 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from bench.bench_receiver import Receiver
-from bench.postgres import HOST
+from bench.receiver_process import Receiver
 from deploy.local.dagster_home import make_storage, write_config
+from deploy.local.loopback import HOST
 from orchestration.cli.cvat import apply, declare
 from orchestration.doctor.examine import examine
 from orchestration.doctor.findings import Finding, Level

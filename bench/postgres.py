@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,19 +18,13 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-HOST = "127.0.0.1"
+from deploy.local.loopback import HOST, free_port
 
 
 def program(name: str) -> str | None:
     """A program of Postgres' server: on the PATH, or where Debian hides it."""
     beside = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)  # noqa: PTH207 - absolute pattern
     return shutil.which(name) or next(iter(beside), None)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 class NoPostgresError(RuntimeError):
@@ -42,7 +35,7 @@ class NoPostgresError(RuntimeError):
 class Postgres:
     """A server; ``initdb`` refuses to work as root, so root runs it as ``nobody``. Use as a context manager."""
 
-    port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     _folder: Any = None
     _user: dict[str, Any] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.engines import Engine, open_engine
+from inference.planes import planes
 from inference.registry import ModelRegistry
 from inference.segmentation import Instance, Segmenter
 
@@ -17,13 +18,10 @@ YOLO_PX = 1920
 COLONIES = 20
 
 
-class Corals(Segmenter):
-    """The shipped model."""
-
-    @staticmethod
-    def plain(result: list[Instance]) -> list[Any]:
-        """As JSON."""
-        return [{"label": i.label, "type": "polygon", "points": i.ring.ravel().tolist()} for i in result]
+def plain(result: list[Instance] | list[NDArray[np.float64]]) -> list[dict[str, Any]]:
+    """Outlines as the bridge's functions answered them: polygons in JSON."""
+    named = [(i.label, i.ring) if isinstance(i, Instance) else ("coral", i) for i in result]
+    return [{"label": label, "type": "polygon", "points": ring.ravel().tolist()} for label, ring in named]
 
 
 class Yolo:
@@ -37,7 +35,7 @@ class Yolo:
         """The picture, ``(1, 3, s, s)`` of 0..1."""
         if image.shape[:2] != (YOLO_PX, YOLO_PX):
             image = cv2.resize(image, (YOLO_PX, YOLO_PX), interpolation=cv2.INTER_AREA)
-        return cv2.dnn.blobFromImage(image, 1 / 255)
+        return planes(image)[None]
 
     def finish(self, image: NDArray[np.uint8], outputs: tuple[NDArray[np.float32], ...]) -> list[NDArray[np.float64]]:
         """Outlines of the best detections, in pixels of the picture."""
@@ -53,16 +51,11 @@ class Yolo:
             rings += [cv2.approxPolyDP(o, 1, True)[:, 0] * scale + (left * scale, top * scale) for o in outlines[:1]]
         return rings
 
-    @staticmethod
-    def plain(result: list[NDArray[np.float64]]) -> list[Any]:
-        """As JSON."""
-        return [{"label": "coral", "type": "polygon", "points": ring.ravel().tolist()} for ring in result]
-
 
 def open_task(name: str, engine: str = "onnxruntime") -> Any:
     """``demo-corals``, or YOLO from the folder where :func:`make_yolo` left it."""
     if name == "demo-corals":
-        return Corals.of(ModelRegistry().load("demo-corals"))
+        return Segmenter.of(ModelRegistry().load("demo-corals"))
     file = Path(name) / ("yolo.pt" if engine == "torch" else "yolo.onnx")
     return Yolo(open_engine(engine, file.read_bytes(), trusted=True))
 

@@ -20,13 +20,13 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from deploy.local.dagster_home import make_storage, write_config
+from deploy.local.loopback import HOST, free_port
 from deploy.local.supervisor import is_running
 from orchestration.instance import URL_VARIABLE
 from resources.object_store import open_store
 from resources.settings import PREFIX, Settings, load_settings, with_driver
 from resources.version_record import check_in
 
-HOST = "127.0.0.1"
 RESTORED = "restored.env"
 """Settings that came back with a backup. They are in force where nobody has set anything else."""
 PORT_NAMES = ("sandbox", "receiver", "sink", "code", "web")
@@ -130,13 +130,6 @@ def _receiver_address(url: str, port: int) -> tuple[str, int]:
     parts = urlsplit(url)
     here = parts.hostname in ("127.0.0.1", "localhost", "::1")
     return (HOST if here or parts.port is None else "0.0.0.0"), parts.port or port  # noqa: S104 - CVAT is elsewhere
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def _ports(path: Path) -> dict[str, int]:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.local.runtime import HOST, Embedded
+from deploy.local.loopback import HOST
+from deploy.local.runtime import Embedded
 from deploy.local.supervisor import Service
 
 LOG_FORMATS = {"text": "colored", "json": "json"}

@@ -17,6 +17,7 @@ from inference.corners.quads import Quad, at_corners, cut_sides, quads
 from inference.corners.refine import RefinedFrame, refine_frame
 from inference.engines import Engine
 from inference.finders import chosen_model
+from inference.planes import planes
 from inference.registry import ModelRegistry
 from inference.selfchecks import check_corners
 
@@ -69,7 +70,7 @@ class CornerFinder:
     def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The network's view of a photo ``(H, W, 3)`` uint8 RGB: ``(1, 3, 256, 256)`` float32 0..1, squashed."""
         small = cv2.resize(image, (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA)
-        return np.ascontiguousarray(small.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255))
+        return planes(small)[None]
 
     def finish(self, image: NDArray[np.uint8], outputs: tuple[NDArray[Any], ...]) -> CornerFinding:
         """The finding from the network's maps ``(1, 5, 64, 64)``; from geometry alone when ``outputs`` is empty."""

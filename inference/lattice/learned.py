@@ -22,6 +22,7 @@ from inference.lattice.merging import Merged, merge, uncertainty_features
 from inference.lattice.numbering import Numbering, number_crossings
 from inference.lattice.strips import Strip, cut_strips
 from inference.lattice.tracks import Track, follow, learn_colour
+from inference.planes import planes
 from inference.registry import ModelRegistry
 from inference.selfchecks import check_lattice, pitch_px
 from labels.lattice import LatticeTopology
@@ -64,7 +65,7 @@ class LatticeFinder:
             raise ValueError(f"a rectified picture is square, got {image.shape[1]} x {image.shape[0]}")
         way = cv2.INTER_AREA if image.shape[0] > INPUT_PX else cv2.INTER_LINEAR
         small = cv2.resize(image, (INPUT_PX, INPUT_PX), interpolation=way)
-        return np.ascontiguousarray(small.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255))
+        return planes(small)[None]
 
     def finish(self, image: NDArray[np.uint8], outputs: tuple[NDArray[Any], ...]) -> LatticeFinding:
         """The finding from the network's maps ``(1, 2, 160, 160)``; from geometry alone when ``outputs`` is empty."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.engines import Engine
+from inference.planes import planes
 from inference.polygons import Outline, labels_to_polygons, masks_to_polygons
 from inference.registry import Model, ModelError
 from inference.segmentation.merging import merged
@@ -144,11 +145,13 @@ class Segmenter(ABC):
         return self._outlined(image, canvas, pieces)
 
     def _views(self, image: NDArray[np.uint8], canvas: Canvas, numbers: range) -> NDArray[np.float32]:
-        views = []
-        for number in numbers:
-            view = canvas.view(image, number).transpose(2, 0, 1)
-            views += [view, view[:, :, ::-1]] if self.options.flip else [view]
-        return np.stack(views).astype(np.float32) / np.float32(255)
+        looks = 2 if self.options.flip else 1
+        views = np.empty((looks * len(numbers), 3, canvas.side, canvas.side), np.float32)
+        for nth, number in enumerate(numbers):
+            view = planes(canvas.view(image, number), views[nth * looks])
+            if self.options.flip:
+                views[nth * looks + 1] = view[:, :, ::-1]
+        return views
 
     def _pieces(self, canvas: Canvas, numbers: range, outputs: tuple[NDArray[Any], ...]) -> list[Piece]:
         looks = 2 if self.options.flip else 1

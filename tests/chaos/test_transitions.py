@@ -3,7 +3,9 @@
 import pytest
 
 from assets.common.names import Gate
-from bench.chaos import GATE, Outcome, Planner, Storm, blow, run_key
+from bench.chaos import GATE, blow
+from bench.chaos_consumer import run_key
+from bench.chaos_plan import Outcome, Planner, Storm
 from resources.inbox import DueReview
 from sensors.reviews import collect_request
 

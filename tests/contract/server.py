@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,14 +13,9 @@ from threading import Thread
 
 import httpx
 
+from deploy.local.loopback import free_port
+
 ADMIN, PASSWORD = "admin", "a password of the test"
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(condition, seconds: float = 30.0, what: str = "waited too long"):

@@ -4,7 +4,8 @@ import stat
 
 import pytest
 
-from deploy.local.runtime import HOST, prepare
+from deploy.local.loopback import HOST
+from deploy.local.runtime import prepare
 from resources.settings import Settings, load_settings
 
 

@@ -5,7 +5,6 @@ import hmac
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,15 +15,10 @@ from contextlib import closing, contextmanager
 import httpx
 import pytest
 
+from deploy.local.loopback import free_port
 from resources.inbox import Inbox
 
 SECRET = "s3cret-of-the-test"  # the one of the recorded deliveries
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def payload(number=1, **job):

@@ -13,7 +13,9 @@ from contextlib import closing, contextmanager
 import httpx
 import pytest
 
-from bench.bench_receiver import Receiver, Sender, kept_keys, nth_delivery
+from bench.bench_receiver import kept_keys
+from bench.deliveries import Sender, nth_delivery
+from bench.receiver_process import Receiver
 from resources.inbox import Delivery, Inbox
 from resources.inbox.interpret import dedupe_key
 from sensors.receiver.writer import GroupWriter

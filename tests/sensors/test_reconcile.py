@@ -7,12 +7,13 @@ from threading import Thread
 import pytest
 import uvicorn
 
+from deploy.local.loopback import free_port
 from resources.cvat import CvatClient, CvatUnavailable
 from resources.cvat.declared import Declared, DeclaredProject, differences
 from resources.inbox import Delivery, Inbox
 from sensors.receiver.app import ReceiverSettings, create_app
 from sensors.reconcile import reconcile
-from tests.contract.server import ADMIN, PASSWORD, SandboxProcess, free_port, wait_until
+from tests.contract.server import ADMIN, PASSWORD, SandboxProcess, wait_until
 from tests.resources.inbox_history import collected_before, work_of
 from tests.resources.test_cvat import LABELS, nothing, pictures
 
