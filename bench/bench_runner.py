@@ -33,18 +33,16 @@ def rows() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         pictures = [_jpeg(seed) for seed in range(4)]
         found = [_vs_engine("runner.vs_engine.demo-corals", open_task("demo-corals"), pictures, 24)]
-        bridges = ["demo-corals"]
         if make_yolo(Path(folder)):
             for engine in ("onnxruntime", "torch", "openvino"):
                 if importlib.util.find_spec(engine):
                     name = "runner.vs_engine" + ("" if engine == "onnxruntime" else f".{engine}")
-                    found.append(_vs_engine(name, open_task(folder, engine), pictures, 6))
-            bridges.insert(0, folder)
+                    found.append(_vs_engine(name, open_task(folder, engine), pictures, 6 if engine == "torch" else 12))
+            found.append(_vs_bridge("runner.vs_bridge", folder, pictures, 6, "ultralytics"))
+            found.append(_vs_bridge("runner.vs_bridge.same_engine", folder, pictures, 6))
         else:
             found[0]["name"] = "runner.vs_engine"
-        for number, model in enumerate(bridges):
-            name = "runner.vs_bridge" + (".demo-corals" if number else "")
-            found.append(_vs_bridge(name, model, pictures, 6 if model == folder else 24))
+        found.append(_vs_bridge("runner.vs_bridge.demo-corals", "demo-corals", pictures, 24))
     return [*found, _memory()]
 
 
@@ -69,11 +67,14 @@ def _vs_engine(name: str, task: Any, pictures: list[bytes], count: int) -> dict[
     return _row(name, count / runner_s, "images/s", reference, count / bare_s, bare_s / runner_s, note)
 
 
-def _vs_bridge(name: str, model: str, pictures: list[bytes], count: int) -> dict[str, Any]:
-    """The runner beside a server with one worker that is asked for one picture at a time."""
+def _vs_bridge(name: str, model: str, pictures: list[bytes], count: int, *library: str) -> dict[str, Any]:
+    """The runner beside a server with one worker that is asked for one picture at a time.
+
+    ``library``: ``ultralytics``, when the server runs the model by that library as QUADRATSEG does; else by our engine.
+    """
     task = open_task(model)
     with subprocess.Popen(
-        [sys.executable, "-m", "bench.bridge_way", model], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "bench.bridge_way", model, *library], stdout=subprocess.PIPE, text=True
     ) as server:
         try:
             port = int(server.stdout.readline()) if server.stdout else 0
@@ -86,7 +87,8 @@ def _vs_bridge(name: str, model: str, pictures: list[bytes], count: int) -> dict
         finally:
             server.kill()
     what = "demo-corals" if model == "demo-corals" else f"YOLO26n-seg at {YOLO_PX} px"
-    note = f"{count} JPEGs, {what}, the same engine in both; without the bridge's downloads from CVAT"
+    engines = f"{task.engine.name} here, ultralytics on torch there" if library else "the same engine in both"
+    note = f"{count} JPEGs, {what}, {engines}; without the bridge's downloads from CVAT"
     reference = "one picture at a time, base64 JSON over HTTP, one worker, images/s"
     return _row(name, count / runner_s, "images/s", reference, count / bridge_s, bridge_s / runner_s, note)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -170,8 +171,8 @@ class Segmenter(ABC):
         return max(1.0, self.options.min_area_share * canvas.width * canvas.height)
 
     def _outlined(self, image: NDArray[np.uint8], canvas: Canvas, pieces: list[Piece]) -> list[Instance]:
-        if int(np.ptp(image.reshape(-1, image.shape[-1]), axis=0).max(initial=0)) < _CONTRAST:
-            return []  # nothing was photographed
+        if _is_blank(image):
+            return []
         whole = merged(pieces, canvas) if len(canvas.tiles) > 1 else pieces
         least = self._least(canvas)
         sure = [p for p in whole if p.score >= self.options.min_score and p.area >= least]
@@ -183,6 +184,13 @@ class Segmenter(ABC):
                 placed = outline.scaled(fx, fy).within(image.shape[1], image.shape[0])
                 found.append(Instance(piece.label, placed.ring, placed.holes, float(min(piece.score, 1.0))))
         return found
+
+
+def _is_blank(image: NDArray[np.uint8]) -> bool:
+    """Whether nothing was photographed."""
+    # Plane by plane: NumPy's minimum over the pixels of an RGB picture takes longer than all outlines.
+    ends = (cv2.minMaxLoc(plane)[:2] for plane in cv2.split(image))
+    return all(highest - lowest < _CONTRAST for lowest, highest in ends)
 
 
 def _outlines(pieces: Sequence[Piece], canvas: Canvas, least: float) -> list[list[Outline]]:
