@@ -1,4 +1,4 @@
-"""A picture as networks take it."""
+"""Pictures channel by channel: as networks take them, and where NumPy is slow along a last axis of three."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ def planes(rgb: NDArray[np.uint8], out: NDArray[np.float32] | None = None) -> ND
     for channel, plane in zip(made, cv2.split(rgb), strict=True):  # plane by plane: several times as fast as at once
         np.divide(plane, np.float32(255), out=channel)
     return made
+
+
+def largest_channel(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``values.max(axis=2)`` of ``(H, W, 3)``, several times as fast."""
+    first, second, third = np.moveaxis(values, 2, 0)
+    return np.maximum(np.maximum(first, second), third)

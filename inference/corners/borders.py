@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.planes import largest_channel
+
 # Widths in pixels of the working picture (long side 480), contrasts in grey levels of 255.
 _BAND_PX = 6
 _FULL_CONTRAST = 22.0
@@ -104,9 +106,9 @@ def left_border_evidence(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     near = cv2.boxFilter(picture, -1, (3, 3))
     half = w // 2
     outer, inner = _shift(band, half + 2), _shift(band, -half - 1)
-    step_near = np.abs(_shift(near, -2) - _shift(near, 2)).max(axis=2)
-    step_far = np.abs(_shift(band, -half - 3) - outer).max(axis=2)
-    step_band = np.abs(inner - outer).max(axis=2)
+    step_near = largest_channel(np.abs(_shift(near, -2) - _shift(near, 2)))
+    step_far = largest_channel(np.abs(_shift(band, -half - 3) - outer))
+    step_band = largest_channel(np.abs(inner - outer))
     step = np.minimum(step_near, np.maximum(step_far, step_band))
     smooth = np.exp(-((_shift(rough, half + 2) / _SMOOTH_STD) ** 2))
     evidence = np.minimum(step / _FULL_CONTRAST, 1) * smooth

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.corners.sides import STATIONS, Strip
+from inference.planes import largest_channel
 
 # A station that is off (growth, a tape, a sticker) says no more than this, in the votes' natural logarithms.
 _CAP = 14.0
@@ -68,7 +69,7 @@ def parting(strip: Strip, expected: NDArray[np.float64], samples: Samples) -> ND
     votes = np.zeros(strip.colours.shape[:2])
     for look in (apart, smooth):
         spread = np.maximum(_LEAST_SPREAD, _MAD * np.median(np.abs(look[bar]), axis=(0, 1)))
-        far = np.abs(look / spread).max(axis=2)
+        far = largest_channel(np.abs(look / spread))
         votes += _votes(far, far[bar], far[reef], _FAR) / 2
     toward = smooth @ _direction(smooth[bar].reshape(-1, 3), smooth[reef].reshape(-1, 3))
     toward /= max(_LEAST_SPREAD, _MAD * float(np.median(np.abs(toward[bar]))))

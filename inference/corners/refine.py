@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from inference.corners.parting import Samples, parting
 from inference.corners.sides import Paths, Side, Strip, best_paths, meetings
+from inference.planes import largest_channel
 
 # The sampling distances below are for a picture whose long side is 1000 px, and grow with it.
 _UNIT_PX = 1000.0
@@ -197,7 +198,7 @@ def _steps(strip: Strip, unit: float) -> NDArray[np.float64]:
     middle = np.arange(band, len(strip.offsets) - band)
     outer = sums[:, middle + 1] - sums[:, middle + 1 - band]
     inner = sums[:, middle + band] - sums[:, middle]
-    step[:, middle] = np.abs(inner - outer).max(axis=2) / band
+    step[:, middle] = largest_channel(np.abs(inner - outer)) / band
     return step
 
 
