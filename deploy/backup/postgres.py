@@ -121,7 +121,7 @@ def load_postgres(shelf: Shelf, part: Part, url: str) -> None:
 def _order(connection: sa.Connection, part: Part) -> list[str]:
     """The kept tables, those that others refer to first."""
     inspector, kept = sa.inspect(connection), part.facts["columns"]
-    order = [table for table, _ in inspector.get_sorted_table_and_fkc_names() if table in kept]
+    order = [table for table, _ in inspector.get_sorted_table_and_fkc_names() if table is not None and table in kept]
     missing = sorted(set(kept) - set(order))
     for table in order:
         there = {column["name"] for column in inspector.get_columns(table)}
@@ -131,7 +131,7 @@ def _order(connection: sa.Connection, part: Part) -> list[str]:
         raise BackupError(
             f"the database has no {', '.join(missing[:3])}{more}: restore with the version that made the set"
         )
-    return [str(table) for table in order]
+    return order
 
 
 def _switch(connection: sa.Connection, triggers: Collection[Any], how: str) -> None:

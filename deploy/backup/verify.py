@@ -66,8 +66,10 @@ def verify_backup(
         raise BackupError(f"no part {unknown[0]!r}: there are {', '.join(PARTS)}")
     found = Verdict(shelf.read(name))
     for part in (part for part in found.kept.parts if part in parts):
-        found.damaged += _hashes(shelf, part, found.kept.parts[part])
-    known = {line.partition(":")[0] for line in found.damaged}
+        _hashes(shelf, part, found)
+    known = {line.partition(":")[0] for line in (*found.damaged, *found.untried)}
+    if known and found.kept.name not in shelf.names():
+        raise BackupError(f"{shelf.store.url} went away while it was read: bring it back and verify again")
     for part in ("dagster", "inbox", CVAT_DATABASE, "sandbox"):
         if part in parts:
             found.damaged += _counts(shelf, part, found.kept.part(part), known)
@@ -81,22 +83,25 @@ def verify_backup(
     return found
 
 
-def _hashes(shelf: Shelf, name: str, part: Part) -> Iterator[str]:
-    for item in part.items:
+def _hashes(shelf: Shelf, name: str, found: Verdict) -> None:
+    for item in found.kept.parts[name].items:
+        where = shelf.store.uri(blob_key(item.sha256))
         try:
             data = shelf.store.get(blob_key(item.sha256))
         except MissingObjectError:
-            yield f"{name}/{item.path}: its bytes are gone ({shelf.store.uri(blob_key(item.sha256))})"
-            continue
-        if hashlib.sha256(data).hexdigest() != item.sha256:
-            where = shelf.store.uri(blob_key(item.sha256))
-            yield f"{name}/{item.path}: damaged, its bytes are not those that were kept ({where})"
+            found.damaged.append(f"{name}/{item.path}: its bytes are gone ({where})")
+        except OSError as error:
+            found.untried.append(f"{name}/{item.path}: could not be read: {error.strerror or error} ({where})")
+        else:
+            if hashlib.sha256(data).hexdigest() != item.sha256:
+                text = f"{name}/{item.path}: damaged, its bytes are not those that were kept ({where})"
+                found.damaged.append(text)
 
 
-def _counts(shelf: Shelf, name: str, part: Part, damaged: Collection[str]) -> Iterator[str]:
+def _counts(shelf: Shelf, name: str, part: Part, known: Collection[str]) -> Iterator[str]:
     rows: dict[str, int] = part.facts.get("rows", {})
     for item in part.items:
-        if f"{name}/{item.path}" in damaged:
+        if f"{name}/{item.path}" in known:
             continue
         with shelf.file(item) as copy:
             if item.path.endswith(SUFFIX):
