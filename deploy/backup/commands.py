@@ -25,6 +25,7 @@ from orchestration.cli.context import UsageProblem, state
 from resources.audit import Audit
 from resources.bundle import make_cvat
 from resources.inbox import Inbox
+from resources.inbox.moved import highest_numbers
 from resources.object_store import StoreError, open_store
 from resources.settings import Settings, load_settings
 
@@ -198,7 +199,12 @@ def _bring_cvat_database(settings: Settings, shelf: Shelf, name: str | None, con
     if not kept.part(CVAT_DATABASE).items:
         raise UsageProblem(f"{kept.name} holds no database of CVAT's: it is kept where {VARIABLE} is set")
     refuse_running(settings)
-    load_cvat_database(shelf, kept.part(CVAT_DATABASE), url)
+    # A task made after the set is lost, and our inbox still knows its number: no other task may get that.
+    inbox = Inbox(settings.inbox)
+    task, job = highest_numbers(inbox)
+    load_cvat_database(shelf, kept.part(CVAT_DATABASE), url, {"engine_task": task, "engine_job": job})
+    audit = Audit(inbox, f"person {getpass.getuser()}", "reefline restore --cvat-database")
+    audit.record("database restored", "CVAT", set=kept.name)
     console.print(f"CVAT's database is as it was in {kept.name}. Its files (/home/django/data, keys) are in no set.")
 
 

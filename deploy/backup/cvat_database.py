@@ -7,7 +7,7 @@ database holds; review tasks one by one (``cvat_tasks``).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,15 +155,21 @@ def for_restore(settings: Settings, part: Part) -> str:
     return url
 
 
-def load_cvat_database(shelf: Shelf, part: Part, url: str) -> None:
+def load_cvat_database(shelf: Shelf, part: Part, url: str, spoken_for: Mapping[str, int] | None = None) -> None:
     """Put the rows back into a new CVAT of the same version; all of them or, when something fails, none.
+
+    Args:
+        shelf: where they are.
+        part: of a set.
+        url: of CVAT's database.
+        spoken_for: by table, the highest id that an inbox knows which is newer than the set.
 
     Raises:
         BackupError: it does not take them.
     """
     refuse_unfit(part, look_at(url))
     try:
-        load_postgres(shelf, part, url)
+        load_postgres(shelf, part, url, spoken_for)
     except sa.exc.SQLAlchemyError as error:
         raise BackupError(
             f"CVAT's database was not put back, nothing in it was changed: {first_line(error)}"

@@ -8,7 +8,7 @@ made it (or is upgraded then).
 from __future__ import annotations
 
 import gzip
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,10 +85,16 @@ def _sequences(connection: sa.Connection, tables: Collection[str]) -> dict[str, 
     return {name: tuple(connection.exec_driver_sql(asked + quoted(name)).one()) for name in names}
 
 
-def load_postgres(shelf: Shelf, part: Part, url: str) -> None:
+def load_postgres(shelf: Shelf, part: Part, url: str, spoken_for: Mapping[str, int] | None = None) -> None:
     """Fill the tables of a database, which exist and hold nothing of worth, in one transaction.
 
     Rows come back as they were kept: triggers of the database's own do not see them, its constraints do.
+
+    Args:
+        shelf: where they are.
+        part: the tables.
+        url: SQLAlchemy URL.
+        spoken_for: by table, the highest ``id`` that somebody else still knows a lost row by; new rows get higher ones.
 
     Raises:
         BackupError: a table or column is missing, or the rows that came back are not as many as were kept.
@@ -114,6 +120,8 @@ def load_postgres(shelf: Shelf, part: Part, url: str) -> None:
             connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
             _switch(connection, triggers, "ENABLE")
             _set_sequences(connection, part)
+            for table, highest in (spoken_for or {}).items():
+                _skip_ids(connection, table, highest)
     finally:
         engine.dispose()
 
@@ -152,6 +160,14 @@ def _set_sequences(connection: sa.Connection, part: Part) -> None:
         return
     for name, (last, given_out) in kept.items():
         connection.execute(sa.select(sa.func.setval(quoted(name), last, given_out)))
+
+
+def _skip_ids(connection: sa.Connection, table: str, highest: int) -> None:
+    asked = sa.text("SELECT pg_get_serial_sequence(:table, 'id')")
+    name = connection.execute(asked, {"table": quoted(table)}).scalar_one()
+    last = connection.exec_driver_sql(f"SELECT last_value FROM {name}").scalar_one()  # noqa: S608 - Postgres quotes it
+    if highest >= last:
+        connection.execute(sa.select(sa.func.setval(name, highest)))
 
 
 def holds_rows(url: str, tables: Collection[str]) -> bool:

@@ -15,6 +15,8 @@ from deploy.backup.take import take_backup
 from deploy.backup.verify import verify_backup
 from orchestration.cli.main import main
 from orchestration.doctor.data import check_cvat_database
+from resources.audit import Audit
+from resources.inbox import Inbox
 from resources.object_store import LocalStore
 from resources.settings import Settings
 from tests.deploy.small_cvat import MIGRATIONS, NEXT, new_cvat, next_ids, rows, run
@@ -177,10 +179,14 @@ def test_the_command_line_keeps_tries_and_restores_it(server, worked, tmp_path, 
     assert reefline("backup", "verify", "--part", PART) == (0, f"{said_name(tmp_path)}: 9 files, all as they were kept")
     lost = new_cvat(server)
     monkeypatch.setenv(VARIABLE, lost)
+    inbox = Inbox(Settings().inbox)
+    inbox.register_review("reef.0009", "corners", 60, "https://cvat.example.org/tasks/60", [])
     assert reefline("restore", "--cvat-database")[0] == 0
     assert rows(lost) == rows(worked)
+    assert next_ids(lost) == NEXT | {"engine_task": 61}, "number 60 is known as that of a task that was lost"
+    assert [act.action for act in Audit(inbox).acts()] == ["database restored"]
     code, said = reefline("restore", "--cvat-database")
-    assert (code, "holds 4 tasks" in said) == (2, True)
+    assert (code, "holds 5 tasks" in said) == (2, True)
 
 
 def said_name(folder):
