@@ -29,7 +29,7 @@ from orchestration.cli.main import main
 from orchestration.doctor.data import check_dagster_database
 from orchestration.instance import dagster_database, dagster_instance
 from resources import version_record
-from resources.object_store import LocalStore, MissingObjectError
+from resources.object_store import LocalStore
 from resources.settings import Settings
 from resources.version_record import KEY, WrongVersionError, own_record, record, recorded, refuse_older
 
@@ -305,50 +305,6 @@ def test_the_command_line_says_what_is_missing(tmp_path, monkeypatch, capsys, ar
     assert done.value.code == 2
     assert text in " ".join(said.split())
     assert len(said.strip().splitlines()) == 1
-
-
-def test_a_bucket_that_is_away_is_one_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    for name, value in (
-        ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1"),
-        ("AWS_ACCESS_KEY_ID", "key"),
-        ("AWS_SECRET_ACCESS_KEY", "hush"),
-        ("AWS_MAX_ATTEMPTS", "1"),
-    ):
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "argv", ["reefline", "backup", "verify", "--at", "s3://reef/backups"])
-    with pytest.raises(SystemExit) as done:
-        main()
-    said = capsys.readouterr().err
-    assert (done.value.code, len(said.strip().splitlines())) == (2, 1)
-    assert "S3: Could not connect to the endpoint URL" in said
-
-
-class Unreadable(LocalStore):
-    """A disk on which some bytes cannot be read, or that is gone all at once."""
-
-    def get(self, key):
-        if key.startswith("blobs/") and self.error is not None:
-            raise self.error
-        if key.startswith("blobs/"):
-            self.root.rename(self.root.with_name("unmounted"))
-            self.root.mkdir()
-            raise MissingObjectError(key)
-        return super().get(key)
-
-
-def test_what_cannot_be_read_is_not_called_damaged(tmp_path):
-    settings = Settings(_env_file=None, home=tmp_path / "home", surveys_dir=tmp_path)
-    (tmp_path / "reef.yaml").write_text("name: reef\n", encoding="utf-8")
-    store = Unreadable(tmp_path / "shelf")
-    take_backup(settings, Shelf(store))
-    store.error = OSError(5, "Input/output error")
-    verdict = verify_backup(Shelf(store))
-    assert verdict.damaged == []
-    assert verdict.untried[0].startswith("surveys/reef.yaml: could not be read: Input/output error (")
-    store.error = None
-    with pytest.raises(BackupError, match="went away while it was read"):
-        verify_backup(Shelf(store))
 
 
 def test_settings_that_come_back_are_for_their_owner_alone(world):
