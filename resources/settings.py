@@ -38,6 +38,10 @@ class Settings(BaseSettings):
     cvat_token: SecretStr = Field(SecretStr(""), description="Access token of CVAT's service account.")
     cvat_username: str = Field("", description="User of the service account, when no token is given.")
     cvat_password: SecretStr = Field(SecretStr(""), description="Password of the service account.")
+    cvat_database_url: str = Field(
+        "",
+        description="CVAT's own Postgres database, an SQLAlchemy URL; 'reefline backup' keeps it. Empty: not kept.",
+    )
     cvat_pictures: Literal["auto", "upload", "cloud", "share"] = Field(
         "auto",
         description="How CVAT gets pictures: 'upload'; 'cloud' = it reads the S3 store by itself; 'share' = the store "
@@ -139,6 +143,11 @@ class Settings(BaseSettings):
     def dagster(self) -> str:
         """URL of Dagster's Postgres database; empty where Dagster keeps SQLite files."""
         return with_driver(self.dagster_url)
+
+    @property
+    def cvat_database(self) -> str:
+        """URL of CVAT's own Postgres database; empty where nobody has said it."""
+        return with_driver(self.cvat_database_url)
 
     @property
     def receiver(self) -> str:

@@ -27,6 +27,10 @@ COMPUTED = {"events": {"key_in": "content_key", "way_in": "way"}}
 """Columns that are given once, when a row comes, and cannot be computed again from the others."""
 
 
+class ClickHouseEndedError(BackupError):
+    """The process that speaks to ClickHouse was ended from outside, which says nothing about any data."""
+
+
 def dump_clickhouse(shelf: Shelf, url: str, scratch: Path) -> Part:
     """All tables and views of the database at ``url``.
 
@@ -70,6 +74,8 @@ def _apart(what: str, url: str, folder: Path) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "deploy.backup.clickhouse", what, str(folder)]
     env = {**os.environ, URL_VARIABLE: url}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    if done.returncode < 0:  # by a signal; the system does so when memory runs out
+        raise ClickHouseEndedError(f"ClickHouse: ended by signal {-done.returncode}; is there too little memory?")
     if done.returncode:
         said = done.stderr.strip().splitlines()
         raise BackupError(f"ClickHouse: {said[-1] if said else 'ended without a word'}")

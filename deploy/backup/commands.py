@@ -11,9 +11,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from deploy.backup.cvat_database import PART as CVAT_DATABASE
+from deploy.backup.cvat_database import VARIABLE, cvat_database_url, load_cvat_database
 from deploy.backup.cvat_tasks import bring_tasks
 from deploy.backup.restore import restore_backup
-from deploy.backup.shelf import Shelf
+from deploy.backup.shelf import BackupSet, Shelf
 from deploy.backup.standing import refuse_running
 from deploy.backup.take import take_backup
 from deploy.backup.upgrade import upgrade as move_up
@@ -23,6 +25,7 @@ from orchestration.cli.context import UsageProblem, state
 from resources.audit import Audit
 from resources.bundle import make_cvat
 from resources.inbox import Inbox
+from resources.inbox.moved import highest_numbers
 from resources.object_store import StoreError, open_store
 from resources.settings import Settings, load_settings
 
@@ -36,6 +39,9 @@ Place = Annotated[
     typer.Option("--at", help="Where backups are: file:///folder or s3://bucket/prefix. Default: REEFLINE_BACKUP_URL."),
 ]
 Name = Annotated[str | None, typer.Argument(help="Which set; default: the newest.")]
+EXIT_DAMAGED = 1
+EXIT_UNTRIED = 3
+"""As with 'reefline doctor': nothing is wrong that was looked at, but somebody should look."""
 
 
 @app.callback(invoke_without_command=True)
@@ -48,7 +54,7 @@ def backup(
         bool, typer.Option("--read-all", help="Also read pictures that are kept already: finds damage on disk.")
     ] = False,
 ) -> None:
-    """Make a backup: databases, store, ClickHouse, surveys, settings. Pictures that are kept are not copied again."""
+    """Make a backup: databases (CVAT's too), store, ClickHouse, surveys, settings. What is kept is not copied again."""
     if context.invoked_subcommand is not None:
         return
     settings = _settings(context, home)
@@ -58,8 +64,10 @@ def backup(
     left_out = made.part("settings").facts["left_out"]
     if left_out:
         console.print(f"left out, for want of REEFLINE_BACKUP_PASSPHRASE: {', '.join(left_out)}", style="yellow")
+    if settings.cvat_url and not settings.cvat_database_url and not made.part("sandbox").items:
+        console.print(f"CVAT's own database is not in it: {VARIABLE} is not set", style="yellow")
     for problem in made.problems:
-        console.print(escape(problem), style="bold red")
+        console.print(escape(problem), style="bold red", soft_wrap=True)
     if made.problems:
         raise typer.Exit(1)
 
@@ -82,16 +90,20 @@ def verify_command(
     home: Home = None,
     part: Annotated[list[str] | None, typer.Option(help=f"Only this part, several times for more: {PARTS}.")] = None,
 ) -> None:
-    """Read a whole set, put its databases back in a scratch place and compare. Exit code 1 when it is damaged."""
+    """Read a whole set, put its databases back in a scratch place and compare.
+
+    Exit code 0: all is as it was kept; 1: it is damaged; 3: no damage was found, but not all could be tried.
+    """
     settings, console = _settings(context, home), Console(highlight=False)
-    shelf = _shelf(settings, at)
-    kept, problems = verify_backup(shelf, name, part or PARTS, lambda line: console.print(escape(line)), settings)
-    for problem in problems:
-        console.print(escape(problem), style="bold red", soft_wrap=True)
-    files = sum(len(part.items) for part in kept.parts.values())
-    console.print(f"{kept.name}: {files} files, {'damaged' if problems else 'all as they were kept'}")
-    if problems:
-        raise typer.Exit(1)
+    found = verify_backup(_shelf(settings, at), name, part or PARTS, settings)
+    for lines, style in ((found.remarks, ""), (found.untried, "yellow"), (found.damaged, "bold red")):
+        for line in lines:
+            console.print(escape(line), style=style, soft_wrap=True)
+    files = sum(len(held.items) for held in found.kept.parts.values())
+    whole = "no damage found, but not all could be tried" if found.untried else "all as they were kept"
+    console.print(f"{found.kept.name}: {files} files, {'damaged' if found.damaged else whole}")
+    if found.damaged or found.untried:
+        raise typer.Exit(EXIT_DAMAGED if found.damaged else EXIT_UNTRIED)
 
 
 @app.command("prune")
@@ -142,12 +154,21 @@ def restore(
             "--cvat", help="Only the review tasks, into a CVAT that has lost them; after 'restore' and 'cvat apply'."
         ),
     ] = False,
+    cvat_database: Annotated[
+        bool,
+        typer.Option("--cvat-database", help="Only CVAT's own database, into a new CVAT of the same version."),
+    ] = False,
 ) -> None:
     """Put a backup back into an empty installation that stands still. One that broke off may be repeated."""
+    if cvat and cvat_database:
+        raise UsageProblem("--cvat-database brings all tasks back, --cvat those without it: give one of them")
     settings = _settings(context, home, must_exist=False)
     console = Console(highlight=False)
     if cvat:
         _bring_tasks(settings, _shelf(settings, at), name, console)
+        return
+    if cvat_database:
+        _bring_cvat_database(settings, _shelf(settings, at), name, console)
         return
     done = restore_backup(settings, _shelf(settings, at), name, lambda line: console.print(escape(line)))
     console.print(f"{done.name} is back.")
@@ -156,7 +177,7 @@ def restore(
 
 
 def _bring_tasks(settings: Settings, shelf: Shelf, name: str | None, console: Console) -> None:
-    kept = shelf.read(name) if name else shelf.newest_with("cvat") or shelf.read()
+    kept = _set_with(shelf, name, "cvat")
     if not kept.part("cvat").facts.get("tasks"):
         raise UsageProblem(f"{kept.name} holds no tasks of CVAT: they are kept by 'reefline backup --cvat'")
     refuse_running(settings)
@@ -168,6 +189,28 @@ def _bring_tasks(settings: Settings, shelf: Shelf, name: str | None, console: Co
         console.print(escape(problem), style="bold red", soft_wrap=True)
     if done.problems:
         raise typer.Exit(1)
+
+
+def _bring_cvat_database(settings: Settings, shelf: Shelf, name: str | None, console: Console) -> None:
+    url = cvat_database_url(settings)
+    if not url:
+        raise UsageProblem(f"say where CVAT's database is: {VARIABLE}=postgresql://user:password@host/cvat")
+    kept = _set_with(shelf, name, CVAT_DATABASE)
+    if not kept.part(CVAT_DATABASE).items:
+        raise UsageProblem(f"{kept.name} holds no database of CVAT's: it is kept where {VARIABLE} is set")
+    refuse_running(settings)
+    # A task made after the set is lost, and our inbox still knows its number: no other task may get that.
+    inbox = Inbox(settings.inbox)
+    task, job = highest_numbers(inbox)
+    load_cvat_database(shelf, kept.part(CVAT_DATABASE), url, {"engine_task": task, "engine_job": job})
+    audit = Audit(inbox, f"person {getpass.getuser()}", "reefline restore --cvat-database")
+    audit.record("database restored", "CVAT", set=kept.name)
+    console.print(f"CVAT's database is as it was in {kept.name}. Its files (/home/django/data, keys) are in no set.")
+
+
+def _set_with(shelf: Shelf, name: str | None, part: str) -> BackupSet:
+    """The set that is named; else the newest with files of this part, or simply the newest."""
+    return shelf.read(name) if name else shelf.newest_with(part) or shelf.read()
 
 
 def upgrade(

@@ -13,9 +13,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from deploy.backup.clickhouse import clickhouse_rows, load_clickhouse
-from deploy.backup.databases import empty_postgres, load_postgres, load_sqlite
+from deploy.backup.cvat_database import PART as CVAT_DATABASE
+from deploy.backup.cvat_database import for_restore, load_cvat_database
+from deploy.backup.postgres import first_line, holds_rows, load_postgres
 from deploy.backup.secret_settings import unpack_settings
 from deploy.backup.shelf import BackupError, BackupSet, Part, Shelf, Tell
+from deploy.backup.sqlite_files import load_sqlite
 from deploy.backup.standing import refuse_running
 from deploy.backup.take import BY_CONTENT, PASSING, RESTORING, dagster_files, inbox_file
 from deploy.local.dagster_home import make_storage, write_config
@@ -29,6 +32,8 @@ from resources.version_record import KEY
 
 OF_THE_SANDBOX = tuple(PREFIX + name for name in ("CVAT_URL", "CVAT_USERNAME", "RECEIVER_URL"))
 """Settings that an installation with a sandbox works out for itself."""
+DAGSTERS_WORK = ("runs", "event_logs", "dynamic_partitions", "asset_keys")
+"""Tables with what people would miss: into others Dagster writes as soon as it makes them."""
 
 
 @dataclass(slots=True)
@@ -50,15 +55,20 @@ def restore_backup(settings: Settings, shelf: Shelf, name: str | None = None, te
     store = open_store(settings.store)
     again = _begun(store) == kept.name
     _refuse_unfit(settings, kept, again=again)
+    cvat = for_restore(settings, kept.part(CVAT_DATABASE))
     if again:
         tell(f"going on with {kept.name}, which broke off")
     store.put(RESTORING, json.dumps({"set": kept.name}).encode())
     restored = Restored(kept.name)
     try:
         _parts(settings, shelf, kept, restored, tell)
+        if cvat:
+            load_cvat_database(shelf, kept.part(CVAT_DATABASE), cvat)
+            tell(f"CVAT        {len(kept.part(CVAT_DATABASE).items)} tables")
     except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
-        line = str(error).strip().splitlines()[0]
+        line = first_line(error)
         raise BackupError(f"{kept.name} could not be put back: {line}. Mend that and restore it again") from error
+    restored.by_hand += _of_cvat(kept, database_is_back=bool(cvat))
     store.delete(RESTORING)
     return restored
 
@@ -84,11 +94,18 @@ def _parts(settings: Settings, shelf: Shelf, kept: BackupSet, restored: Restored
         _inbox(settings, shelf, kept.part("inbox"))
         tell(f"databases   {sum(len(kept.part(p).facts.get('rows', {})) for p in ('dagster', 'inbox'))} tables")
     restored.by_hand += _settings(settings, kept.part("settings"), sandbox=bool(kept.part("sandbox").items))
-    if kept.part("cvat").items:
-        tasks = len(kept.part("cvat").items)
-        restored.by_hand.append(
-            f"only if CVAT was lost too: reefline cvat apply, reefline restore --cvat ({tasks} tasks)"
-        )
+
+
+def _of_cvat(kept: BackupSet, *, database_is_back: bool) -> list[str]:
+    """What of CVAT this set could still bring back, for when it was lost too."""
+    tasks = len(kept.part("cvat").items)
+    if database_is_back:
+        return ["CVAT's files (/home/django/data and keys) are in no set: put yours back before CVAT starts"]
+    if kept.part(CVAT_DATABASE).items:
+        return ["CVAT's database was left as it is. Only if CVAT was lost too: reefline restore --cvat-database"]
+    if tasks:
+        return [f"only if CVAT was lost too: reefline cvat apply, reefline restore --cvat ({tasks} tasks)"]
+    return []
 
 
 def _refuse_unfit(settings: Settings, kept: BackupSet, *, again: bool) -> None:
@@ -118,10 +135,11 @@ def occupied(settings: Settings) -> list[str]:
     if next((key for key in store.keys("") if not key.startswith(PASSING) and key != KEY), None):
         filled.append(f"the store {store.url}")
     file = inbox_file(settings)
-    if (file.exists() and Inbox(settings.inbox).last_id()) if file else not _no_rows(settings.inbox):
+    of_file = bool(file and file.exists() and Inbox(settings.inbox).last_id())
+    if of_file or (file is None and holds_rows(settings.inbox, inbox_tables.tables)):
         filled.append("the inbox")
     if database := dagster_database(settings):
-        if not empty_postgres(database):
+        if holds_rows(database, DAGSTERS_WORK):
             filled.append("Dagster's database")
     elif dagster_files(dagster_home(settings)) and _has_runs(settings):
         filled.append(f"Dagster's history in {dagster_home(settings)}")
@@ -131,10 +149,6 @@ def occupied(settings: Settings) -> list[str]:
     if (folder.exists() or not settings.clickhouse.startswith("chdb:")) and clickhouse_rows(settings.clickhouse):
         filled.append("ClickHouse")
     return filled
-
-
-def _no_rows(url: str) -> bool:
-    return empty_postgres(url, [table.name for table in inbox_tables.sorted_tables])
 
 
 def _has_runs(settings: Settings) -> bool:

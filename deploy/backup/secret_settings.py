@@ -14,7 +14,9 @@ from deploy.backup.shelf import BackupError
 from deploy.local.runtime import as_environment
 from resources.settings import PREFIX, Settings, secrets_of
 
-PLACES = ("home", "surveys_dir", "store_url", "inbox_url", "dagster_url", "clickhouse_url", "backup_url")
+PLACES = (
+    "home", "surveys_dir", "store_url", "inbox_url", "dagster_url", "clickhouse_url", "cvat_database_url", "backup_url",
+)  # fmt: skip
 """Where things are: a restored installation has its own."""
 NEVER = ("backup_passphrase",)
 SCRYPT = {"n": 2**15, "r": 8, "p": 1, "maxmem": 64 * 2**20}

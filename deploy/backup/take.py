@@ -14,10 +14,13 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from deploy.backup.clickhouse import dump_clickhouse
+from deploy.backup.cvat_database import PART as CVAT_DATABASE
+from deploy.backup.cvat_database import cvat_database_url, dump_cvat_database
 from deploy.backup.cvat_tasks import take_tasks
-from deploy.backup.databases import dump_postgres, dump_sqlite
+from deploy.backup.postgres import dump_postgres
 from deploy.backup.secret_settings import pack_settings
 from deploy.backup.shelf import BackupError, BackupSet, Item, Part, Shelf, Tell
+from deploy.backup.sqlite_files import dump_sqlite
 from orchestration.instance import dagster_database, dagster_home
 from resources.bundle import make_cvat
 from resources.inbox import Inbox
@@ -63,6 +66,7 @@ def take_backup(
     parts: dict[str, Callable[[Path], Part]] = {
         "dagster": lambda scratch: _dagster(settings, shelf, scratch),
         "inbox": lambda scratch: _inbox(settings, shelf, scratch),
+        CVAT_DATABASE: lambda scratch: _cvat_database(settings, shelf, scratch, made.problems),
         "store": lambda _: _store(settings, shelf, made.problems, read_all=read_all),
         "clickhouse": lambda scratch: _clickhouse(settings, shelf, scratch),
         "sandbox": lambda scratch: _sandbox(settings, shelf, scratch),
@@ -74,7 +78,7 @@ def take_backup(
         for name, take in parts.items():
             made.parts[name] = _taken(name, take)
             size = sum(item.size for item in made.parts[name].items)
-            tell(f"{name:<11} {len(made.parts[name].items):>8} files  {size / 1e6:>10.1f} MB")
+            tell(f"{name:<13} {len(made.parts[name].items):>8} files  {size / 1e6:>10.1f} MB")
         shelf.write(made)
     return made
 
@@ -156,7 +160,7 @@ def _clickhouse(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
 
 
 def _sandbox(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
-    """The CVAT sandbox's data, where an installation has one. CVAT's own backup is an operator's matter."""
+    """The CVAT sandbox's data, where an installation has one."""
     folder = settings.home / "sandbox"
     database = folder / "sandbox.db"
     if not database.is_file():
@@ -169,6 +173,16 @@ def _sandbox(settings: Settings, shelf: Shelf, scratch: Path) -> Part:
 
 def _cvat(settings: Settings, shelf: Shelf, scratch: Path, problems: list[str]) -> Part:
     return take_tasks(make_cvat(settings), Inbox(settings.inbox), shelf, scratch, problems)
+
+
+def _cvat_database(settings: Settings, shelf: Shelf, scratch: Path, problems: list[str]) -> Part:
+    """CVAT is a neighbour: when its database is away, the rest is kept all the same, and this is said."""
+    try:
+        url = cvat_database_url(settings)
+        return dump_cvat_database(shelf, url, scratch) if url else Part()
+    except BackupError as error:
+        problems.append(f"{CVAT_DATABASE}: not in this set: {error}")
+        return Part()
 
 
 def _surveys(settings: Settings, shelf: Shelf) -> Part:

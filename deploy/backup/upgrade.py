@@ -65,7 +65,7 @@ def _backup(settings: Settings, shelf: Shelf | None, before: Record | None, tell
     versions = {"reefline": before.version, "dagster": before.dagster} if before and before.dagster else None
     made = take_backup(settings, shelf, tell, versions=versions)
     if made.problems:
-        raise BackupError(f"the backup {made.name} found damage, nothing was changed: {made.problems[0]}")
+        raise BackupError(f"the backup {made.name} is not whole, nothing was changed: {made.problems[0]}")
     return made.name
 
 

@@ -1,4 +1,8 @@
-"""Whether a backup could be put back: everything is read, hashed, and the databases are put back in a scratch place."""
+"""Whether a backup could be put back: everything is read, hashed, and the databases are put back in a scratch place.
+
+What is found is of two kinds that must not be mixed up: damage of the backup, and what could not be tried, because a
+server is away or lets us not. The second says nothing about the backup.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +10,45 @@ import gzip
 import hashlib
 import tempfile
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-import sqlalchemy as sa
-
-from deploy.backup.clickhouse import load_clickhouse
-from deploy.backup.databases import SUFFIX, count_sqlite, try_postgres
-from deploy.backup.shelf import BackupError, BackupSet, Part, Shelf, Tell, blob_key
+from deploy.backup.clickhouse import ClickHouseEndedError, load_clickhouse
+from deploy.backup.cvat_database import PART as CVAT_DATABASE
+from deploy.backup.cvat_database import cvat_database_url
+from deploy.backup.postgres import SUFFIX
+from deploy.backup.shelf import BackupError, BackupSet, Part, Shelf, blob_key
+from deploy.backup.sqlite_files import count_sqlite
+from deploy.backup.trial import try_postgres
 from orchestration.instance import dagster_database
 from resources.object_store import MissingObjectError
 from resources.settings import Settings
 
-PARTS = ("dagster", "inbox", "store", "clickhouse", "sandbox", "cvat", "surveys", "settings")
+PARTS = ("dagster", "inbox", CVAT_DATABASE, "store", "clickhouse", "sandbox", "cvat", "surveys", "settings")
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a verification found.
+
+    Attributes:
+        kept: the set.
+        damaged: what is wrong with it, each beginning with the file it is wrong with.
+        untried: what should have been tried and could not be, each with the reason.
+        remarks: what is never tried here, for there is nothing here to try it on.
+    """
+
+    kept: BackupSet
+    damaged: list[str] = field(default_factory=list)
+    untried: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 def verify_backup(
-    shelf: Shelf,
-    name: str | None = None,
-    parts: Collection[str] = PARTS,
-    tell: Tell = lambda _: None,
-    settings: Settings | None = None,
-) -> tuple[BackupSet, list[str]]:
-    """Read all of a set; what is wrong with it, each with the file it is wrong with.
+    shelf: Shelf, name: str | None = None, parts: Collection[str] = PARTS, settings: Settings | None = None
+) -> Verdict:
+    """Read all of a set, and try to put its databases back.
 
     Pictures and tables are hashed. SQLite files are opened, checked and counted; rows of Postgres are counted and put
     into temporary tables of the databases in use; ClickHouse is put back into an empty chDB and compared.
@@ -37,44 +57,51 @@ def verify_backup(
         shelf: where it lies.
         name: of the set; the newest when not given.
         parts: only these.
-        tell: told what could not be tried.
         settings: of the installation whose Postgres is used to try; without, rows of Postgres are only counted.
 
     Raises:
-        BackupError: there is no such set.
+        BackupError: there is no such set, or no such part.
     """
-    kept = shelf.read(name)
-    problems = [problem for part in kept.parts if part in parts for problem in _hashes(shelf, part, kept.parts[part])]
-    damaged = {line.partition(":")[0] for line in problems}
-    for part in ("dagster", "inbox", "sandbox"):
+    if unknown := sorted(set(parts) - set(PARTS)):
+        raise BackupError(f"no part {unknown[0]!r}: there are {', '.join(PARTS)}")
+    found = Verdict(shelf.read(name))
+    for part in (part for part in found.kept.parts if part in parts):
+        _hashes(shelf, part, found)
+    known = {line.partition(":")[0] for line in (*found.damaged, *found.untried)}
+    if known and found.kept.name not in shelf.names():
+        raise BackupError(f"{shelf.store.url} went away while it was read: bring it back and verify again")
+    for part in ("dagster", "inbox", CVAT_DATABASE, "sandbox"):
         if part in parts:
-            problems += _counts(shelf, part, kept.part(part), damaged)
-            problems += _postgres(shelf, part, kept.part(part), damaged, _database(settings, part), tell)
-    whole = not any(line.startswith("clickhouse/") for line in damaged)
-    wanted = "clickhouse" in parts and bool(kept.part("clickhouse").facts.get("tables")) and whole
-    if wanted and find_spec("chdb") is None:  # in our images, which use a server
-        tell("clickhouse: its files are whole; there is no chDB here to put them back into")
-    elif wanted:
-        problems += _clickhouse(shelf, kept.part("clickhouse"))
-    return kept, problems
+            found.damaged += _counts(shelf, part, found.kept.part(part), known)
+            _postgres(shelf, part, settings, known, found)
+    whole = not any(file.startswith("clickhouse/") for file in known)
+    if "clickhouse" in parts and found.kept.part("clickhouse").facts.get("tables") and whole:
+        if find_spec("chdb") is None:  # in our images, which use a server
+            found.remarks.append("clickhouse: its files are whole; there is no chDB here to put them back into")
+        else:
+            _clickhouse(shelf, found)
+    return found
 
 
-def _hashes(shelf: Shelf, name: str, part: Part) -> Iterator[str]:
-    for item in part.items:
+def _hashes(shelf: Shelf, name: str, found: Verdict) -> None:
+    for item in found.kept.parts[name].items:
+        where = shelf.store.uri(blob_key(item.sha256))
         try:
             data = shelf.store.get(blob_key(item.sha256))
         except MissingObjectError:
-            yield f"{name}/{item.path}: its bytes are gone ({shelf.store.uri(blob_key(item.sha256))})"
-            continue
-        if hashlib.sha256(data).hexdigest() != item.sha256:
-            where = shelf.store.uri(blob_key(item.sha256))
-            yield f"{name}/{item.path}: damaged, its bytes are not those that were kept ({where})"
+            found.damaged.append(f"{name}/{item.path}: its bytes are gone ({where})")
+        except OSError as error:
+            found.untried.append(f"{name}/{item.path}: could not be read: {error.strerror or error} ({where})")
+        else:
+            if hashlib.sha256(data).hexdigest() != item.sha256:
+                text = f"{name}/{item.path}: damaged, its bytes are not those that were kept ({where})"
+                found.damaged.append(text)
 
 
-def _counts(shelf: Shelf, name: str, part: Part, damaged: set[str]) -> Iterator[str]:
+def _counts(shelf: Shelf, name: str, part: Part, known: Collection[str]) -> Iterator[str]:
     rows: dict[str, int] = part.facts.get("rows", {})
     for item in part.items:
-        if f"{name}/{item.path}" in damaged:
+        if f"{name}/{item.path}" in known:
             continue
         with shelf.file(item) as copy:
             if item.path.endswith(SUFFIX):
@@ -94,31 +121,37 @@ def _counts(shelf: Shelf, name: str, part: Part, damaged: set[str]) -> Iterator[
                 yield f"{name}/{item.path}: {table} has {count} rows, {rows.get(table)} were kept"
 
 
-def _database(settings: Settings | None, part: str) -> str | None:
-    """Address of the Postgres database in use for a part."""
-    if settings is None or part == "sandbox":
-        return None
+def _database(settings: Settings | None, part: str) -> str:
+    """Address of the Postgres database in use for a part; empty where there is none."""
+    if settings is None:
+        return ""
+    if part == CVAT_DATABASE:
+        return cvat_database_url(settings)
     url = dagster_database(settings) if part == "dagster" else settings.inbox
-    return url if url and url.startswith("postgresql") else None
+    return url if url.startswith("postgresql") else ""
 
 
-def _postgres(shelf: Shelf, name: str, part: Part, damaged: set[str], url: str | None, tell: Tell) -> Iterator[str]:
+def _postgres(shelf: Shelf, name: str, settings: Settings | None, known: Collection[str], found: Verdict) -> None:
+    """Put the rows of a part that was on Postgres into the database in use, on trial."""
+    part = found.kept.part(name)
     if part.facts.get("kind") != "postgres":
         return
-    if url is None:
-        tell(f"{name}: its rows are counted; no Postgres is in use here to put them back into")
+    url = _database(settings, name)
+    if not url:
+        found.remarks.append(f"{name}: its rows are counted; no Postgres is in use here to put them back into")
         return
-    known = {file.removeprefix(f"{name}/") for file in damaged}
-    try:
-        for problem in try_postgres(shelf, part, url, known):
-            yield f"{name}/{problem}"
-    except sa.exc.OperationalError as error:
-        tell(f"{name}: its rows are counted; Postgres is away: {str(error).strip().splitlines()[0]}")
+    trial = try_postgres(shelf, part, url, {file.removeprefix(f"{name}/") for file in known})
+    found.damaged += [f"{name}/{problem}" for problem in trial.damaged]
+    for reason, tables in trial.untried.items():
+        which = tables[0] if len(tables) == 1 else f"{len(tables)} tables ({', '.join(tables[:3])}, ...)"
+        found.untried.append(f"{name}: {which} could not be tried: {reason}")
 
 
-def _clickhouse(shelf: Shelf, part: Part) -> Iterator[str]:
+def _clickhouse(shelf: Shelf, found: Verdict) -> None:
     with tempfile.TemporaryDirectory(prefix="reefline-verify-") as scratch:
         try:
-            load_clickhouse(shelf, part, f"chdb://{Path(scratch) / 'chdb'}", Path(scratch))
+            load_clickhouse(shelf, found.kept.part("clickhouse"), f"chdb://{Path(scratch) / 'chdb'}", Path(scratch))
+        except (ClickHouseEndedError, OSError) as error:  # killed, or the scratch disk is full
+            found.untried.append(f"clickhouse: could not be tried: {error}")
         except BackupError as error:
-            yield f"clickhouse: {error}"
+            found.damaged.append(f"clickhouse: {error}")

@@ -64,6 +64,7 @@ DEFAULTS = {
     "REEFLINE_CVAT_TOKEN": ("", "access token of CVAT's service account, or:"),
     "REEFLINE_CVAT_USERNAME": ("", ""),
     "REEFLINE_CVAT_PASSWORD": ("", ""),
+    "REEFLINE_CVAT_DATABASE_URL": ("", "CVAT's own Postgres database, postgresql://...; 'reefline backup' keeps it"),
     "REEFLINE_CVAT_PICTURES": ("auto", ""),
     "REEFLINE_CVAT_SHARE_PREFIX": ("", ""),
     "REEFLINE_CLICKHOUSE_URL": ("", ""),

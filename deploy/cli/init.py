@@ -7,7 +7,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from deploy.cli import envfile, network
 from deploy.cli.plan import CVAT_VERSION, IMAGE, OVERLAYS, PROFILES, Choices, derived, ports
@@ -15,6 +15,9 @@ from deploy.cli.plan import CVAT_VERSION, IMAGE, OVERLAYS, PROFILES, Choices, de
 DOCKER_SOCKET = Path("/var/run/docker.sock")
 CVAT_INSIDE = "http://cvat-server:8080"
 """CVAT's own name inside its network; with an underscore Django would refuse the host name."""
+CVAT_DATABASE_INSIDE = "postgresql://root@cvat_db:5432/cvat"
+"""CVAT's Postgres trusts everybody in its network, which has no way in from outside."""
+EXTERNAL_CVAT_DATABASE = "cvat-external-postgres"
 CVAT_USER = "reefline"
 RECEIVER_IN_SUBNET = 10
 
@@ -135,6 +138,7 @@ def _cvat_values(choices: Choices, values: Mapping[str, str]) -> dict[str, str]:
     if "cvat" not in choices.profiles:
         return {}
     made = {"REEFLINE_CVAT_URL": values.get("REEFLINE_CVAT_URL") or CVAT_INSIDE}
+    made["REEFLINE_CVAT_DATABASE_URL"] = _cvat_database(choices, values)
     host = values["CVAT_HOST"]
     plain, gateway = f"http://{host}:{values['DEPLOY_CVAT_PORT']}", f"https://{host}"
     if values["REEFLINE_CVAT_PUBLIC_URL"] in ("", plain, gateway):  # else a person has said it
@@ -147,6 +151,16 @@ def _cvat_values(choices: Choices, values: Mapping[str, str]) -> dict[str, str]:
     if values["REEFLINE_STORE_URL"].startswith("file:") and values["REEFLINE_CVAT_PICTURES"] == "auto":
         made |= {"REEFLINE_CVAT_PICTURES": "share", "REEFLINE_CVAT_SHARE_PREFIX": "reefline/store/"}
     return made
+
+
+def _cvat_database(choices: Choices, values: Mapping[str, str]) -> str:
+    """Where CVAT's own database is, for backups; empty until a person has said where theirs is."""
+    if EXTERNAL_CVAT_DATABASE not in choices.overlays:
+        return CVAT_DATABASE_INSIDE
+    host, port, name, user, password = (
+        quote(values[f"CVAT_POSTGRES_{part}"], safe="") for part in ("HOST", "PORT", "DBNAME", "USER", "PASSWORD")
+    )
+    return f"postgresql://{user}:{password}@{host}:{port}/{name}" if host else ""
 
 
 def _webhooks(wish: Wish, choices: Choices, known: Mapping[str, str]) -> dict[str, str]:
@@ -197,6 +211,8 @@ def _todo(wish: Wish, choices: Choices, values: Mapping[str, str]) -> list[str]:
     todo = [f"write {name} into .env" for name, value in asked.items() if not value and name not in optional]
     if "external-postgres" in choices.overlays and values["DEPLOY_PG_HOST"] == "postgres":
         todo.append("write DEPLOY_PG_HOST into .env, and run postgres/roles.sql on that server")
+    if EXTERNAL_CVAT_DATABASE in choices.overlays and not values["REEFLINE_CVAT_DATABASE_URL"]:
+        todo.append("then: reefline deploy init --update, which makes REEFLINE_CVAT_DATABASE_URL of these, for backups")
     if "s3" in choices.overlays and not values["REEFLINE_STORE_URL"].startswith("s3://"):
         todo.append("write REEFLINE_STORE_URL=s3://bucket/prefix into .env")
     if "cvat" in choices.profiles and not (wish.folder / "cvat" / "docker-compose.yml").is_file():

@@ -120,3 +120,14 @@ def main() -> None:
     except USER_ERRORS as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"reefline: {error}", markup=False, style="red")
         sys.exit(EXIT_USER_ERROR)
+    except Exception as error:
+        if not _of_s3(error):
+            raise
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"reefline: S3: {error}", markup=False, style="red")
+        sys.exit(EXIT_USER_ERROR)
+
+
+def _of_s3(error: Exception) -> bool:
+    """A bucket that is away, refuses or is not there. The library is loaded only by those who use one."""
+    known = sys.modules.get("botocore.exceptions")
+    return known is not None and isinstance(error, (known.BotoCoreError, known.ClientError))

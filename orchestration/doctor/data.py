@@ -151,6 +151,27 @@ def _behind(url: str) -> tuple[str, str] | None:
     return None if found == head else (found or "none", head or "none")
 
 
+def check_cvat_database(url: str) -> Iterator[Finding]:
+    """CVAT's own database answers and is CVAT's; nothing is said where backups are not told of it."""
+    if not url:
+        return
+    fix = "correct REEFLINE_CVAT_DATABASE_URL (postgresql://user:password@host/cvat): backups lack it until then"
+    try:
+        engine = sa.create_engine(url, connect_args={"connect_timeout": int(SECONDS)})
+        shown = engine.url.render_as_string(hide_password=True)
+        try:
+            found = sa.inspect(engine).has_table("engine_task")
+        finally:
+            engine.dispose()
+    except (SQLAlchemyError, TypeError, ValueError) as error:  # away; of another kind; no address
+        yield Finding("CVAT's database", Level.FAIL, one_line(error), fix)
+        return
+    if found:
+        yield Finding("CVAT's database", Level.OK, f"{shown}: in every backup")
+    else:
+        yield Finding("CVAT's database", Level.FAIL, f"{shown} is not CVAT's: it has no table engine_task", fix)
+
+
 def check_clickhouse(clickhouse: ClickHouse) -> Iterator[Finding]:
     """ClickHouse answers and its tables are those of this version."""
     shown = sa.engine.make_url(clickhouse.url).render_as_string(hide_password=True)

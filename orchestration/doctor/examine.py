@@ -10,7 +10,14 @@ import dagster as dg
 from orchestration.cli.cvat import declare
 from orchestration.doctor.cvat import check_cvat
 from orchestration.doctor.dagster import check_daemons, check_pools, check_runs
-from orchestration.doctor.data import check_clickhouse, check_dagster_database, check_inbox, check_store, check_version
+from orchestration.doctor.data import (
+    check_clickhouse,
+    check_cvat_database,
+    check_dagster_database,
+    check_inbox,
+    check_store,
+    check_version,
+)
 from orchestration.doctor.findings import AREAS, Finding, Level, one_line
 from orchestration.doctor.machine import check_clock, check_disk, check_gpu, check_ports, check_settings
 from orchestration.doctor.models import check_models, check_surveys
@@ -61,7 +68,10 @@ def examine(
             lambda: check_grafana(settings.grafana_url),
             lambda: check_nuclio(settings.nuclio_url),
         ],
-        "cvat": [lambda: check_cvat(make_cvat(settings), lambda: declare(settings, surveys), surveys)],
+        "cvat": [
+            lambda: check_cvat(make_cvat(settings), lambda: declare(settings, surveys), surveys),
+            lambda: check_cvat_database(settings.cvat_database),
+        ],
     }
     checks["dagster"] = [lambda: _dagster(settings, instance)]
     wanted = {area: several for area, several in checks.items() if area in areas}

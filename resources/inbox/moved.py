@@ -41,6 +41,21 @@ class MovedTask:
     states: Sequence[JobState]
 
 
+def highest_numbers(inbox: Inbox) -> tuple[int, int]:
+    """The highest numbers of a task and of a job of CVAT that the inbox has ever heard of; 0 where of none."""
+    highest = [
+        sa.select(*(sa.func.coalesce(sa.func.max(column), 0) for column in columns))
+        for columns in (
+            (deliveries.c.task_id, deliveries.c.job_id),
+            (reviews.c.task_id, sa.literal(0)),
+            (review_jobs.c.task_id, review_jobs.c.job_id),
+        )
+    ]
+    with inbox.engine.connect() as connection:
+        found = [connection.execute(query).one() for query in highest]
+    return max(int(task) for task, _ in found), max(int(job) for _, job in found)
+
+
 def move_tasks(inbox: Inbox, moved: Sequence[MovedTask]) -> list[tuple[str, str]]:
     """Tell the inbox the new numbers, all at once: a new number may be the old one of another task.
 

@@ -56,9 +56,8 @@ def goes_and_comes_back(world):
     pictures = [item for item in second.part("store").items if item.path.startswith("images/")]
     assert pictures
     assert shelf.copied < copied / 2, "what is kept already was copied again"
-    untried = []
-    assert verify_backup(shelf, second.name, tell=untried.append, settings=settings)[1] == []
-    assert untried == []
+    verdict = verify_backup(shelf, second.name, settings=settings)
+    assert (verdict.damaged, verdict.untried, verdict.remarks) == ([], [], [])
 
     world.wipe()
     restored = restore_backup(world.given(), shelf, second.name)
@@ -125,11 +124,11 @@ def test_one_flipped_byte_is_found_and_named(world):
         data = path.read_bytes()
         middle = len(data) // 2
         path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
-        _, problems = verify_backup(world.shelf, parts=["store", "dagster"])
+        problems = verify_backup(world.shelf, parts=["store", "dagster"]).damaged
         path.write_bytes(data)
         assert len([p for p in problems if p.startswith(name)]) == 1, problems
         assert all("damaged" in p for p in problems)
-    assert verify_backup(world.shelf, parts=["store", "dagster"])[1] == []
+    assert verify_backup(world.shelf, parts=["store", "dagster"]).damaged == []
 
 
 def test_a_picture_that_is_damaged_on_disk_does_not_pass_for_whole(world, tmp_path):
@@ -148,7 +147,7 @@ def test_a_picture_that_is_damaged_on_disk_does_not_pass_for_whole(world, tmp_pa
 def test_old_sets_are_pruned_and_the_newest_stays_whole(world):
     world.shelf.prune(1)
     assert len(world.shelf.names()) == 1
-    assert verify_backup(world.shelf, parts=["store", "inbox", "surveys"])[1] == []
+    assert verify_backup(world.shelf, parts=["store", "inbox", "surveys"]).damaged == []
 
 
 def test_a_restore_that_breaks_off_may_be_repeated(world, tmp_path, monkeypatch):
@@ -292,6 +291,9 @@ def test_secrets_come_back_only_with_the_passphrase():
         (["backup"], "say where backups are"),
         (["backup", "verify", "--at", "nothing"], "holds no backup"),
         (["restore", "--at", "ftp://somewhere"], "use file:///folder or s3://"),
+        (["backup", "verify", "--at", "nothing", "--part", "picture"], "no part 'picture': there are dagster, inbox"),
+        (["restore", "--at", "nothing", "--cvat", "--cvat-database"], "give one of them"),
+        (["restore", "--at", "nothing", "--cvat-database"], "say where CVAT's database is"),
     ],
 )
 def test_the_command_line_says_what_is_missing(tmp_path, monkeypatch, capsys, arguments, text):

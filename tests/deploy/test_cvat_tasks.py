@@ -7,7 +7,7 @@ import pytest
 
 from bench.restore_world import RestoreWorld
 from deploy.backup.cvat_tasks import bring_tasks
-from deploy.backup.databases import load_sqlite
+from deploy.backup.sqlite_files import load_sqlite
 from deploy.backup.take import take_backup
 from orchestration.cli.cvat import apply, declare
 from resources.bundle import make_cvat

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -19,7 +20,7 @@ from deploy.cli.commands import app
 from deploy.cli.init import InitProblem, Wish, init
 from orchestration.cli.context import UsageProblem
 from resources.settings import load_settings
-from tests.deploy.compose import archive, checkout, installed
+from tests.deploy.compose import archive, checkout, installed, model_of
 
 CVAT = {"cvat_url": "https://cvat.example.org", "receiver_url": "http://10.1.2.3:8765"}
 
@@ -72,6 +73,28 @@ def test_an_installation_with_cvat_gives_reefline_an_account_and_the_pictures_by
     assert env["REEFLINE_CVAT_USERNAME"] == "reefline"
     assert len(env["REEFLINE_CVAT_PASSWORD"]) >= 32
     assert (env["REEFLINE_CVAT_PICTURES"], env["REEFLINE_CVAT_SHARE_PREFIX"]) == ("share", "reefline/store/")
+    assert env["REEFLINE_CVAT_DATABASE_URL"] == "postgresql://root@cvat_db:5432/cvat"
+
+
+def test_a_backup_reaches_cvats_database_also_on_a_server_of_yours_whatever_its_password(tmp_path):
+    given = {
+        "CVAT_POSTGRES_HOST": "db.example.org",
+        "CVAT_POSTGRES_USER": "cvat",
+        "CVAT_POSTGRES_PASSWORD": "a/b:c@d$e f%",
+    }
+    folder = installed(tmp_path, ("core", "cvat"), ("cvat-external-postgres",), given)
+    assert envfile.read(folder / ".env")["REEFLINE_CVAT_DATABASE_URL"] == "", "nobody had said where it is"
+    said = "init --update, which makes REEFLINE_CVAT_DATABASE_URL"
+    assert said in "".join(init(Wish(checkout(tmp_path / "other"), ("core", "cvat"), ("cvat-external-postgres",))).todo)
+    assert said not in "".join(init(Wish(folder, update=True)).todo)
+    services = model_of(folder)["services"]
+    url = sa.engine.make_url(services["code"]["environment"]["REEFLINE_CVAT_DATABASE_URL"])
+    assert (url.host, url.port, url.database) == ("db.example.org", 5432, "cvat")
+    assert (url.username, url.password) == ("cvat", given["CVAT_POSTGRES_PASSWORD"])
+    with_it = [
+        name for name, service in services.items() if "REEFLINE_CVAT_DATABASE_URL" in service.get("environment", {})
+    ]
+    assert with_it == ["code"], "neither runs nor the services that others reach hold CVAT's password"
 
 
 def test_reefline_itself_reads_what_was_written(tmp_path, monkeypatch):
