@@ -23,6 +23,8 @@ TOLERANCE_PX = 0.8
 """Of outlines, in pixels of the canvas."""
 _CONTRAST = 8
 """Grey levels; a picture with less shows nothing, and evening out its contrast would make something of its noise."""
+_STRIP = 256
+"""Rows."""
 STREAM_VIEWS = 4
 """Views of one engine call when a picture is seen alone."""
 MAP_PIXELS: Final = 36_000_000
@@ -188,9 +190,15 @@ class Segmenter(ABC):
 
 def _is_blank(image: NDArray[np.uint8]) -> bool:
     """Whether nothing was photographed."""
-    # Plane by plane: NumPy's minimum over the pixels of an RGB picture takes longer than all outlines.
-    ends = (cv2.minMaxLoc(plane)[:2] for plane in cv2.split(image))
-    return all(highest - lowest < _CONTRAST for lowest, highest in ends)
+    # Plane by plane (NumPy's minimum over RGB pixels takes longer than all outlines), and a strip at a time: most
+    # pictures show something in the first.
+    ends = []
+    for top in range(0, len(image), _STRIP):
+        ends.append([cv2.minMaxLoc(plane)[:2] for plane in cv2.split(image[top : top + _STRIP])])
+        lowest, highest = np.min(ends, axis=0)[:, 0], np.max(ends, axis=0)[:, 1]
+        if (highest - lowest).max() >= _CONTRAST:
+            return False
+    return True
 
 
 def _outlines(pieces: Sequence[Piece], canvas: Canvas, least: float) -> list[list[Outline]]:
