@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from inference.polygons.borders import Borders, borders_of
 from inference.polygons.chains import chains_of
+from inference.polygons.crossings import valid
 from inference.polygons.outline import Outline, Ring
 from inference.polygons.simplify import Floats, Ints, fitted
 
@@ -153,10 +153,8 @@ class _Fitting:
             sizes = np.diff(begin)
             objects, first = np.unique(owner[sound], return_index=True)
             ends = np.concatenate([[0], np.cumsum(sizes[sound])])
-            shapes = shapely.from_ragged_array(
-                shapely.GeometryType.POLYGON, points[np.repeat(sound, sizes)], (ends, np.append(first, sound.sum()))
-            )
-            poor[objects[~shapely.is_valid(shapes)]] = True
+            rings_points = points if sound.all() else points[np.repeat(sound, sizes)]
+            poor[objects[~valid(rings_points, ends, first)]] = True
         return poor
 
 

@@ -1,0 +1,189 @@
+"""A quick proof that simplified outlines are valid, so that only the doubtful ones need a geometry library.
+
+A sweep along x finds segments of an outline whose boxes overlap; such a pair is apart when the ends of one lie on the
+same side of the other. What is not proved is not wrong: it is only left to the slower, exact test.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from inference.polygons.simplify import Flags, Floats, Ints
+
+Boxes = tuple[Floats, Floats, Floats, Floats]
+Pairs = tuple[Ints, Ints]
+
+SURE = 1e-6
+"""Square pixels beyond which the sign of a cross product is no matter of rounding."""
+BLOCK = 4
+"""Segments in a row that the sweep takes as one."""
+CROWDED = 16
+"""Pairs per point above which the sweep gives up: the exact test knows better than to try every pair."""
+
+
+def valid(points: Floats, begin: Ints, first: Ints) -> Flags:
+    """Which objects are valid polygons; see :func:`surely_valid` for the arguments."""
+    found = surely_valid(points, begin, first)
+    if found.all():
+        return found
+    doubtful = np.flatnonzero(~found)
+    rings = np.append(first, len(begin) - 1)
+    some = np.concatenate([np.arange(rings[number], rings[number + 1]) for number in doubtful])
+    inner = np.concatenate([points[begin[ring] : begin[ring + 1]] for ring in some])
+    starts = np.concatenate([[0], np.cumsum(np.diff(begin)[some])])
+    firsts = np.concatenate([[0], np.cumsum(np.diff(rings)[doubtful])])
+    shapes = shapely.from_ragged_array(shapely.GeometryType.POLYGON, inner, (starts, firsts))
+    found[doubtful] = shapely.is_valid(shapes)
+    return found
+
+
+def surely_valid(points: Floats, begin: Ints, first: Ints) -> Flags:
+    """Which objects are certainly polygons whose rings neither cross nor touch, with holes side by side in the outer.
+
+    Args:
+        points: ``(n, 2)`` rings one after the other in pixels, each of at least three points and the first again.
+        begin: ``(rings + 1,)`` where each ring begins, and ``n``.
+        first: ``(objects,)`` number of the first ring of each object, which is its outer one; ascending from 0.
+    """
+    sure = np.ones(len(first), bool)
+    start = begin[first]
+    x, y = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
+    # Objects side by side, so that one sweep does for all.
+    left = np.floor(np.minimum.reduceat(x, start))
+    width = np.maximum.reduceat(x, start) - left
+    base = np.concatenate([[0], np.cumsum(np.floor(width) + 2)])
+    sizes = np.diff(start, append=len(x))
+    x += np.repeat(base[:-1] - left, sizes)
+    owner = np.repeat(np.arange(len(first)), sizes)
+    sure[owner[_folded(x, y, begin)]] = False
+    boxes = _boxes(x, y, begin)
+    far = _far(x, y, boxes, int(base[-1]))
+    if far is None:
+        return np.zeros(len(first), bool)
+    one, other = (np.concatenate(some) for some in zip(_near(boxes), far, strict=True))
+    sure[owner[one[~_apart(x, y, begin, one, other)]]] = False
+    sure[_misplaced(x, y, begin, first, owner)] = False
+    return sure
+
+
+def _folded(x: Floats, y: Floats, begin: Ints) -> Ints:
+    """Segments without length, or that go back on the one before."""
+    dx, dy = np.diff(x, append=0), np.diff(y, append=0)
+    last = begin[1:] - 1
+    dx[last], dy[last] = dx[begin[:-1]], dy[begin[:-1]]
+    cross, along = dx[:-1] * dy[1:] - dy[:-1] * dx[1:], dx[:-1] * dx[1:] + dy[:-1] * dy[1:]
+    bad = (np.abs(cross) <= SURE) & (along <= SURE)
+    bad[last[:-1]] = False  # from one ring to the next
+    return np.flatnonzero(bad)
+
+
+def _boxes(x: Floats, y: Floats, begin: Ints) -> Boxes:
+    """Left, right, top and bottom of each segment in whole blocks; empty where there is none, or from ring to ring."""
+    sides = []
+    for values in (x, y):
+        for choose, nowhere in ((np.minimum, np.inf), (np.maximum, -np.inf)):
+            side = np.full(BLOCK * -(-(len(x) - 1) // BLOCK), nowhere)
+            choose(values[:-1], values[1:], out=side[: len(x) - 1])
+            side[begin[1:-1] - 1] = nowhere
+            sides.append(side)
+    left, right, top, bottom = sides
+    return left, right, top, bottom
+
+
+def _near(boxes: Boxes) -> Pairs:
+    """Pairs of segments whose boxes overlap, less than two blocks apart; not those that follow each other."""
+    left, right, top, bottom = boxes
+    pairs = []
+    for step in range(2, min(2 * BLOCK, len(left))):
+        a, b = slice(None, -step), slice(step, None)
+        meet = (left[b] <= right[a]) & (right[b] >= left[a]) & (top[b] <= bottom[a]) & (bottom[b] >= top[a])
+        pairs.append((np.flatnonzero(meet), step))
+    one = np.concatenate([found for found, _ in pairs])
+    return one, one + np.repeat([step for _, step in pairs], [len(found) for found, _ in pairs])
+
+
+def _far(x: Floats, y: Floats, boxes: Boxes, columns: int) -> Pairs | None:
+    """Pairs of segments whose boxes overlap, of blocks that do not follow each other; ``None``: too many to try."""
+    low, high = (_blocks(x, choose).astype(np.int64) for choose in (np.minimum, np.maximum))
+    top, bottom = _blocks(y, np.minimum), _blocks(y, np.maximum)
+    # Small numbers are sorted by counting.
+    order = np.argsort(low.astype(np.uint16) if columns < 2**16 else low, kind="stable")
+    until = np.cumsum(np.bincount(low, minlength=columns + 1)).take(high.take(order))
+    count = until - np.arange(1, len(order) + 1)
+    ends = np.cumsum(count)
+    if ends[-1] > CROWDED * len(x):
+        return None
+    one = np.repeat(np.arange(len(order)), count)
+    other = np.arange(ends[-1]) + np.repeat(until - ends, count)
+    top, bottom = top.take(order), bottom.take(order)
+    meet = np.flatnonzero((top.take(other) <= bottom.take(one)) & (bottom.take(other) >= top.take(one)))
+    one, other = order.take(one.take(meet)), order.take(other.take(meet))
+    loose = np.flatnonzero(np.abs(one - other) > 1)
+    one, other = one.take(loose), other.take(loose)
+    if BLOCK**2 * len(one) > CROWDED * len(x):
+        return None
+    of_block = [np.ascontiguousarray(side.reshape(-1, BLOCK).T) for side in boxes]
+    left, right, top, bottom = (side.take(one, axis=1)[:, None] for side in of_block)
+    others = [side.take(other, axis=1)[None] for side in of_block]
+    overlap = (others[0] <= right) & (others[1] >= left) & (others[2] <= bottom) & (others[3] >= top)
+    nth_one, nth_other, pair = np.unravel_index(np.flatnonzero(overlap), overlap.shape)
+    return BLOCK * one[pair] + nth_one, BLOCK * other[pair] + nth_other
+
+
+def _blocks(values: Floats, choose: np.ufunc) -> Floats:
+    """The least or greatest of each block's points, the first of the next block among them."""
+    count = -(-(len(values) - 1) // BLOCK)
+    values = np.append(values, np.full(BLOCK * count + 1 - len(values), values[-1]))
+    found = choose(values[:-1:BLOCK], values[BLOCK::BLOCK])
+    for nth in range(1, BLOCK):
+        choose(found, values[nth::BLOCK], out=found)
+    return found
+
+
+def _apart(x: Floats, y: Floats, begin: Ints, one: Ints, other: Ints) -> Flags:
+    """Whether the ends of one segment lie on the same side of the other, or one follows the other."""
+    following = np.arange(1, len(x) + 1)
+    following[begin[1:] - 2] = begin[:-1]
+    apart = (following.take(one) == other) | (following.take(other) == one)
+    ax, ay, bx, by = x[one], y[one], x[one + 1], y[one + 1]
+    cx, cy, dx, dy = x[other], y[other], x[other + 1], y[other + 1]
+    for (px, py, qx, qy), ends in (
+        ((ax, ay, bx, by), ((cx, cy), (dx, dy))),
+        ((cx, cy, dx, dy), ((ax, ay), (bx, by))),
+    ):
+        beside, behind = ((qx - px) * (ry - py) - (qy - py) * (rx - px) for rx, ry in ends)
+        apart |= (np.minimum(beside, behind) > SURE) | (np.maximum(beside, behind) < -SURE)
+    return np.asarray(apart, bool)
+
+
+def _misplaced(x: Floats, y: Floats, begin: Ints, first: Ints, owner: Ints) -> NDArray[np.int64]:
+    """Objects of which a hole lies not inside just one other ring, counted modulo 2 from the hole's first point.
+
+    Rings that do not cross lie within each other or side by side. When each hole lies within an odd number of rings,
+    none lies within another hole: of a hole in a hole, the outermost such pair would have an even number.
+    """
+    is_hole = np.ones(len(begin) - 1, bool)
+    is_hole[first] = False
+    holes = np.flatnonzero(is_hole)
+    if not len(holes):
+        return holes
+    objects = owner[begin[holes]]
+    start = begin[first]
+    # Every hole with every segment of its object.
+    count = np.diff(start, append=len(x))[objects] - 1
+    ends = np.cumsum(count)
+    hole = np.repeat(np.arange(len(holes)), count)
+    segment = np.arange(ends[-1]) + np.repeat(start[objects] + count - ends, count)
+    px, py = x[begin[holes]][hole], y[begin[holes]][hole]
+    ax, ay, bx, by = x[segment], y[segment], x[segment + 1], y[segment + 1]
+    spans = (ay > py) != (by > py)
+    cross = (bx - ax) * (py - ay) - (by - ay) * (px - ax)
+    hit = spans & ((cross > 0) == (by > ay))
+    between = np.zeros(len(x), bool)
+    between[begin[1:] - 1] = True
+    own = (segment >= begin[holes][hole]) & (segment < begin[holes + 1][hole])
+    hit &= ~between[segment] & ~own
+    even = np.bincount(hole, hit, minlength=len(holes)) % 2 == 0
+    return objects[even]
