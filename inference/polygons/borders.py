@@ -52,8 +52,15 @@ def _turns() -> tuple[NDArray[np.int32], NDArray[np.int32]]:
 
 
 _FIRST, _SECOND = _turns()
-_RIGHT = np.array([ax * by - ay * bx == 1 and ax * bx + ay * by == 0 for ax, ay in _STEPS for bx, by in _STEPS])
-"""Whether a step along the pixel edges is followed by one to the right of it."""
+_CUTS = np.array(
+    [
+        out == come + after - _NONE and ax * by - ay * bx == 1 and ax * bx + ay * by == 0
+        for come, (ax, ay) in enumerate(_STEPS)
+        for out in range(9)
+        for after, (bx, by) in enumerate(_STEPS)
+    ]
+)
+"""Per step before, step and step after it, whether the diagonal one cuts the corner of the two, an inner one."""
 
 
 def _packed(points: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -93,18 +100,23 @@ def borders_of(crops: Sequence[NDArray[np.uint8]], offsets: Sequence[tuple[int, 
         offsets: (left, top) of each crop in the picture.
     """
     contours: list[NDArray[np.int32]] = []
-    masks, parents = [], []
+    trees = [np.zeros((0, 4), np.int32)]
+    counts = np.zeros(len(crops), np.int64)
     for number, (crop, offset) in enumerate(zip(crops, offsets, strict=True)):
         if not crop.size:
             continue
         found, tree = cv2.findContours(crop, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=offset)
-        parents += [above if above < 0 else above + len(contours) for above in tree[0, :, 3].tolist()] if found else []
-        contours += found
-        masks += [number] * len(found)
-    starts = np.cumsum([0, *(len(contour) + 1 for contour in contours)])
+        if found:
+            contours += found
+            trees.append(tree[0])
+            counts[number] = len(found)
+    above = np.concatenate(trees)[:, 3]
+    parents = np.where(above < 0, -1, above + np.repeat(np.cumsum(counts) - counts, counts))
+    masks = np.repeat(np.arange(len(crops)), counts)
+    starts = np.cumsum([0, *map(len, contours)]) + np.arange(len(contours) + 1)
     closed = [*chain.from_iterable((contour, contour[:1]) for contour in contours), np.zeros((0, 1, 2), np.int32)]
     points = np.concatenate(closed)[:, 0]
-    return _walked(points, starts, np.array(masks, np.int64), np.array(parents, np.int64))
+    return _walked(points, starts, masks, parents)
 
 
 def _walked(points: NDArray[np.int32], starts: Ints, masks: Ints, parents: Ints) -> Borders:
@@ -140,7 +152,7 @@ def _moved_out(points: NDArray[np.int32], dx: Ints, dy: Ints, starts: Ints) -> t
     line = _FIRST_PACKED.take(turn).view(np.int32).reshape(-1, 2)
     line += 2 * points
     place = _packed(line)
-    inner = _inner_corners(dx, dy, come, out, starts)
+    inner = _inner_corners(dx, dy, turn, out, starts)
     place[inner] = place[inner + 1] = _packed(points.take(inner, axis=0) + points.take(inner + 1, axis=0))
     ends = np.zeros(len(points), bool)
     ends[inner + 1] = True
@@ -156,12 +168,11 @@ def _moved_out(points: NDArray[np.int32], dx: Ints, dy: Ints, starts: Ints) -> t
     return place.view(np.int32).reshape(-1, 2), starts + np.searchsorted(tip, starts)
 
 
-def _inner_corners(dx: Ints, dy: Ints, come: Ints, out: Ints, starts: Ints) -> Ints:
+def _inner_corners(dx: Ints, dy: Ints, turn: Ints, out: Ints, starts: Ints) -> Ints:
     """Points from which a single diagonal step cuts an inner corner, whose middle is the corner of the pixel edges."""
     rings, last = starts[:-1], starts[1:] - 1
-    single = np.flatnonzero(np.abs(dx * dy) == 1)
-    before, after = come.take(single), out.take(single + 1)
-    inner = single[_RIGHT.take(before * 9 + after) & (out.take(single) == before + after - _NONE)]
+    inner = np.flatnonzero(_CUTS.take(turn[:-1] * 9 + out[1:]))
+    inner = inner[np.abs(dx.take(inner) * dy.take(inner)) == 1]
     ring = np.searchsorted(starts, inner, side="right") - 1
     run_in = np.where(inner == rings[ring], last[ring], inner) - 1
     run_out = np.where(inner + 1 == last[ring], rings[ring], inner + 1)

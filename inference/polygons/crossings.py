@@ -124,12 +124,15 @@ def _far(x: Floats, y: Floats, boxes: Boxes, columns: int) -> Pairs | None:
     one, other = one.take(loose), other.take(loose)
     if BLOCK**2 * len(one) > CROWDED * len(x):
         return None
-    of_block = [np.ascontiguousarray(side.reshape(-1, BLOCK).T) for side in boxes]
-    left, right, top, bottom = (side.take(one, axis=1)[:, None] for side in of_block)
-    others = [side.take(other, axis=1)[None] for side in of_block]
-    overlap = (others[0] <= right) & (others[1] >= left) & (others[2] <= bottom) & (others[3] >= top)
+    of_block = [np.ascontiguousarray(side.reshape(-1, BLOCK).T) for side in boxes[2:]]
+    tops, bottoms = (side.take(one, axis=1)[:, None] for side in of_block)
+    overlap = of_block[0].take(other, axis=1)[None] <= bottoms
+    overlap &= of_block[1].take(other, axis=1)[None] >= tops
     nth_one, nth_other, pair = np.unravel_index(np.flatnonzero(overlap), overlap.shape)
-    return BLOCK * one[pair] + nth_one, BLOCK * other[pair] + nth_other
+    one, other = BLOCK * one.take(pair) + nth_one, BLOCK * other.take(pair) + nth_other
+    left, right = boxes[:2]
+    meet = np.flatnonzero((left.take(other) <= right.take(one)) & (right.take(other) >= left.take(one)))
+    return one.take(meet), other.take(meet)
 
 
 def _blocks(values: Floats, choose: np.ufunc) -> Floats:

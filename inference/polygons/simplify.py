@@ -60,15 +60,13 @@ def fitted(lines: Lines, tolerance: Floats) -> tuple[Floats, Ints, Floats]:
     """
     x, y = np.ascontiguousarray(lines.points[:, 0]), np.ascontiguousarray(lines.points[:, 1])
     kept, begin = _chosen(lines, x, y, tolerance)
-    points: Complexes = lines.points.astype(float).view(complex)[:, 0]
     line = np.repeat(np.arange(len(begin) - 1), np.diff(begin))
-    corners = points.take(kept)
+    corners = lines.points.take(kept, axis=0).astype(float).view(complex)[:, 0]
     moves = _moves(x, y, corners, kept, begin, lines.closed)
     moves *= np.minimum(1, tolerance.take(line) / np.maximum(_length(moves), 1e-9))
     moves *= _scale(corners, moves, begin, lines.target).take(line)
     placed = corners + moves
-    moved = _moved_area(points, corners, kept, begin, placed)
-    return placed.view(float).reshape(-1, 2), begin, moved
+    return placed.view(float).reshape(-1, 2), begin, _moved_area(lines.points, kept, begin, placed, moves)
 
 
 def _chosen(lines: Lines, x: Ints, y: Ints, tolerance: Floats) -> tuple[Ints, Ints]:
@@ -113,9 +111,10 @@ def _moves(x: Ints, y: Ints, corners: Complexes, kept: Ints, begin: Ints, closed
     under[:-1] -= px[:-1] * py[1:] - px[1:] * py[:-1]
     chords = np.zeros_like(corners)
     np.subtract(corners[1:], corners[:-1], out=chords[:-1])
-    length = np.maximum(_length(chords), 1e-9)
-    normals = chords * (1j / length)
-    shifts = normals * (under / (-2 * length))
+    per_length = 1 / np.maximum(_length(chords), 1e-9)
+    normals = chords * per_length
+    normals *= 1j
+    shifts = normals * (under * (per_length * -0.5))
     first, last = begin[:-1], begin[1:] - 1
     # Of a closed line, the chord before its first point is the last one, and the chord after its last point the first.
     normals[last], shifts[last] = normals[first], shifts[first]
@@ -125,8 +124,9 @@ def _moves(x: Ints, y: Ints, corners: Complexes, kept: Ints, begin: Ints, closed
         before[first] = values[last - 1]
     bend = normals_before.real * normals.real
     bend += normals_before.imag * normals.imag
+    bend += 1
     shifts += shifts_before
-    shifts /= np.maximum(1 + bend, 0.5)  # the mitre of two moved chords
+    shifts *= 1 / np.maximum(bend, 0.5)  # the mitre of two moved chords
     shifts[first[~closed]] = shifts[last[~closed]] = 0
     return shifts
 
@@ -142,13 +142,12 @@ def _scale(corners: Complexes, moves: Complexes, begin: Ints, target: Floats) ->
     constant = summed(corners, corners) - target
     linear = summed(corners, moves) + summed(moves, corners)
     square = summed(moves, moves)
-    factor = np.ones(len(target))
-    for _ in range(6):  # Newton
-        slope = linear + 2 * square * factor
-        wrong = constant + linear * factor + square * factor**2
-        factor = factor - np.divide(wrong, slope, out=np.zeros(len(target)), where=np.abs(slope) > 1e-9)
-        factor = np.clip(factor, 0, 2)
-    return factor
+    # Of the two factors the one nearer to 1: what is missing there, and how it changes.
+    missing, slope = constant + linear + square, linear + 2 * square
+    root = np.sqrt(np.maximum(slope * slope - 4 * square * missing, 0))
+    divisor = slope + np.copysign(root, slope)
+    change = np.divide(-2 * missing, divisor, out=np.zeros(len(target)), where=np.abs(divisor) > 1e-9)
+    return np.clip(1 + change, 0, 2)
 
 
 def _length(vectors: Complexes) -> Floats:
@@ -158,38 +157,39 @@ def _length(vectors: Complexes) -> Floats:
     return np.asarray(np.sqrt(square))
 
 
-def _moved_area(points: Complexes, corners: Complexes, kept: Ints, begin: Ints, placed: Complexes) -> Floats:
+def _moved_area(points: NDArray[np.int32], kept: Ints, begin: Ints, placed: Complexes, moves: Complexes) -> Floats:
     """Area between each line and its chords, ``(lines,)``; exact where a line runs forward along its chord."""
     chords = placed[1:] - placed[:-1]
     length = _length(chords)
     frames = chords.conj()
-    frames /= np.maximum(length, 1e-9)
+    frames *= 1 / np.maximum(length, 1e-9)
     frames[length == 0] = 1
+    begins, ends = -moves[:-1] * frames, length - moves[1:] * frames
     # Where each point, and the one after it, lies as seen from its chord: along it and beside it.
-    chord = np.repeat(np.arange(len(chords)), np.diff(kept))
-    here = points[:-1] - placed.take(chord)
+    next_chord = np.zeros(len(points) - 1, np.int8)
+    next_chord[kept[1:-1]] = 1
+    chord = np.cumsum(next_chord, dtype=np.intp)
+    here = points[:-1].astype(float).view(complex)[:, 0]
     here *= frames.take(chord)
-    begins = (corners[:-1] - placed[:-1]) * frames
-    ends = (corners[1:] - placed[:-1]) * frames
+    here -= (placed[:-1] * frames).take(chord)
     there = np.empty_like(here)
     there[:-1] = here[1:]
     there[kept[1:] - 1] = ends  # the last step of a chord ends where the next one begins, still in its own frame
-    strips = _strip(there.real - here.real, here.imag.copy(), there.imag.copy())
+    strips = _strips(there.real - here.real, here.imag.copy(), there.imag.copy())
     strips[kept[begin[1:-1]] - 1] = 0  # from the end of a line to the beginning of the next
     # The triangles from where a chord's ends are now to where the line has them.
-    caps = (np.abs(begins.real * begins.imag) + np.abs((length - ends.real) * ends.imag)) / 2
+    caps = np.abs(begins.real * begins.imag) + np.abs((length - ends.real) * ends.imag)
     caps[begin[1:-1] - 1] = 0
-    return np.asarray(np.add.reduceat(strips, kept[begin[:-1]]) + np.add.reduceat(caps, begin[:-1]))
+    return np.asarray(np.add.reduceat(strips, kept[begin[:-1]]) + np.add.reduceat(caps, begin[:-1])) / 2
 
 
-def _strip(width: Floats, from_height: Floats, to_height: Floats) -> Floats:
-    """Area between a step and its chord; the two triangles of a step that crosses it."""
+def _strips(width: Floats, from_height: Floats, to_height: Floats) -> Floats:
+    """Twice the area between a step and its chord; of a step that crosses it, its two triangles."""
     crossing = from_height * to_height
-    np.minimum(crossing, 0, out=crossing)
+    crossing -= np.abs(crossing)
     total = np.abs(from_height)
     total += np.abs(to_height)
     crossing /= np.maximum(total, 1e-12)
-    total /= 2
     total += crossing
     total *= np.abs(width)
     return total
