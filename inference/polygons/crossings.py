@@ -20,7 +20,7 @@ SURE = 1e-6
 BLOCK = 4
 """Segments in a row that the sweep takes as one."""
 CROWDED = 16
-"""Pairs per point above which the sweep gives up: the exact test knows better than to try every pair."""
+"""Pairs per point, and holes per object, above which all is left to the exact test: it need not try every pair."""
 
 
 def valid(points: Floats, begin: Ints, first: Ints) -> Flags:
@@ -162,10 +162,10 @@ def _apart(x: Floats, y: Floats, begin: Ints, one: Ints, other: Ints) -> Flags:
 
 
 def _misplaced(x: Floats, y: Floats, begin: Ints, first: Ints, owner: Ints) -> NDArray[np.int64]:
-    """Objects of which a hole lies not inside just one other ring, counted modulo 2 from the hole's first point.
+    """Objects with a hole that lies in an even number of their other rings, and objects of very many holes.
 
-    Rings that do not cross lie within each other or side by side. When each hole lies within an odd number of rings,
-    none lies within another hole: of a hole in a hole, the outermost such pair would have an even number.
+    Rings that do not cross lie in each other or side by side. When each hole lies in an odd number of them, the ring
+    around all others is the outer one, and no hole lies in another: the outermost of those would lie in two rings.
     """
     is_hole = np.ones(len(begin) - 1, bool)
     is_hole[first] = False
@@ -173,12 +173,16 @@ def _misplaced(x: Floats, y: Floats, begin: Ints, first: Ints, owner: Ints) -> N
     if not len(holes):
         return holes
     objects = owner[begin[holes]]
+    crowded = np.flatnonzero(np.bincount(objects, minlength=len(first)) > CROWDED)
+    if len(crowded):
+        holes = holes[~np.isin(objects, crowded)]
+        objects = owner[begin[holes]]
     start = begin[first]
     # Every hole with every segment of its object.
     count = np.diff(start, append=len(x))[objects] - 1
     ends = np.cumsum(count)
     hole = np.repeat(np.arange(len(holes)), count)
-    segment = np.arange(ends[-1]) + np.repeat(start[objects] + count - ends, count)
+    segment = np.arange(len(hole)) + np.repeat(start[objects] + count - ends, count)
     px, py = x[begin[holes]][hole], y[begin[holes]][hole]
     ax, ay, bx, by = x[segment], y[segment], x[segment + 1], y[segment + 1]
     spans = (ay > py) != (by > py)
@@ -189,4 +193,4 @@ def _misplaced(x: Floats, y: Floats, begin: Ints, first: Ints, owner: Ints) -> N
     own = (segment >= begin[holes][hole]) & (segment < begin[holes + 1][hole])
     hit &= ~between[segment] & ~own
     even = np.bincount(hole, hit, minlength=len(holes)) % 2 == 0
-    return objects[even]
+    return np.concatenate([crowded, objects[even]])
