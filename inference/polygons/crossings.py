@@ -57,7 +57,7 @@ def surely_valid(points: Floats, begin: Ints, first: Ints) -> Flags:
     sizes = np.diff(start, append=len(x))
     x += np.repeat(base[:-1] - left, sizes)
     owner = np.repeat(np.arange(len(first)), sizes)
-    sure[owner[_folded(x, y, begin)]] = False
+    sure[owner[_flat(x, y, begin)]] = False
     boxes = _boxes(x, y, begin)
     far = _far(x, y, boxes, int(base[-1]))
     if far is None:
@@ -68,15 +68,11 @@ def surely_valid(points: Floats, begin: Ints, first: Ints) -> Flags:
     return sure
 
 
-def _folded(x: Floats, y: Floats, begin: Ints) -> Ints:
-    """Segments without length, or that go back on the one before."""
-    dx, dy = np.diff(x, append=0), np.diff(y, append=0)
-    last = begin[1:] - 1
-    dx[last], dy[last] = dx[begin[:-1]], dy[begin[:-1]]
-    cross, along = dx[:-1] * dy[1:] - dy[:-1] * dx[1:], dx[:-1] * dx[1:] + dy[:-1] * dy[1:]
-    bad = (np.abs(cross) <= SURE) & (along <= SURE)
-    bad[last[:-1]] = False  # from one ring to the next
-    return np.flatnonzero(bad)
+def _flat(x: Floats, y: Floats, begin: Ints) -> Ints:
+    """First points of triangles without area: the only rings that go back on themselves just where they turn."""
+    a = begin[:-1][np.diff(begin) == 4]
+    area = (x[a + 1] - x[a]) * (y[a + 2] - y[a]) - (y[a + 1] - y[a]) * (x[a + 2] - x[a])
+    return np.asarray(a[np.abs(area) <= SURE])
 
 
 def _boxes(x: Floats, y: Floats, begin: Ints) -> Boxes:

@@ -62,6 +62,8 @@ def test_what_is_proved_is_valid_and_the_rest_is_tested(found):
         [[(0, 0), (10, 0), (10, 10), (5, 0), (0, 10)]],
         [[(0, 0), (10, 0), (15, 0), (10, 0), (10, 10)]],
         [[(0, 0), (10, 0), (10, 10), (4, 4), (0, 10), (4, 4)]],
+        [[(0, 0), (10, 0), (5, 0)]],
+        [[(0, 0), (0, 0), (10, 0), (10, 10), (10, 0)]],
         [SQUARE, [(x + 30, y) for x, y in HOLE]],
         [SQUARE, [(x + 13, y) for x, y in HOLE]],
         [SQUARE, [(2, 2), (2, 18), (18, 18), (18, 2)], HOLE],
@@ -69,7 +71,7 @@ def test_what_is_proved_is_valid_and_the_rest_is_tested(found):
         [SQUARE, HOLE, HOLE],
         [SQUARE, [(0, 5), (5, 8), (0, 11)]],
     ],
-    ids="bow-tie touching spike eight outside crossing nested swapped twice along-an-edge".split(),
+    ids="bow-tie touching spike eight flat back outside crossing nested swapped twice along-an-edge".split(),
 )
 def test_what_is_broken_is_found_in_any_company(rings):
     sound = [SQUARE, HOLE]
