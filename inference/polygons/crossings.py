@@ -59,12 +59,12 @@ def surely_valid(points: Floats, begin: Ints, first: Ints) -> Flags:
     owner = np.repeat(np.arange(len(first)), sizes)
     sure[owner[_flat(x, y, begin)]] = False
     boxes = _boxes(x, y, begin)
-    far = _far(x, y, boxes, int(base[-1]))
+    far = _far(boxes, len(x), int(base[-1]))
     if far is None:
         return np.zeros(len(first), bool)
     one, other = (np.concatenate(some) for some in zip(_near(boxes), far, strict=True))
     sure[owner[one[~_apart(x, y, begin, one, other)]]] = False
-    sure[_misplaced(x, y, begin, first, owner)] = False
+    sure[_misplaced(x, y, boxes, begin, first, owner)] = False
     return sure
 
 
@@ -100,45 +100,34 @@ def _near(boxes: Boxes) -> Pairs:
     return one, one + np.repeat([step for _, step in pairs], [len(found) for found, _ in pairs])
 
 
-def _far(x: Floats, y: Floats, boxes: Boxes, columns: int) -> Pairs | None:
+def _far(boxes: Boxes, points: int, columns: int) -> Pairs | None:
     """Pairs of segments whose boxes overlap, of blocks that do not follow each other; ``None``: too many to try."""
-    low, high = (_blocks(x, choose).astype(np.int64) for choose in (np.minimum, np.maximum))
-    top, bottom = _blocks(y, np.minimum), _blocks(y, np.maximum)
+    # The first segments of all blocks, the second ones of all, and so on.
+    lefts, rights, tops, bottoms = (np.ascontiguousarray(side.reshape(-1, BLOCK).T) for side in boxes)
+    low, high = lefts.min(axis=0).astype(np.int64), rights.max(axis=0).astype(np.int64)
     # Small numbers are sorted by counting.
     order = np.argsort(low.astype(np.uint16) if columns < 2**16 else low, kind="stable")
     until = np.cumsum(np.bincount(low, minlength=columns + 1)).take(high.take(order))
     count = until - np.arange(1, len(order) + 1)
     ends = np.cumsum(count)
-    if ends[-1] > CROWDED * len(x):
+    if ends[-1] > CROWDED * points:
         return None
     one = np.repeat(np.arange(len(order)), count)
     other = np.arange(ends[-1]) + np.repeat(until - ends, count)
-    top, bottom = top.take(order), bottom.take(order)
+    top, bottom = tops.min(axis=0).take(order), bottoms.max(axis=0).take(order)
     meet = np.flatnonzero((top.take(other) <= bottom.take(one)) & (bottom.take(other) >= top.take(one)))
     one, other = order.take(one.take(meet)), order.take(other.take(meet))
     loose = np.flatnonzero(np.abs(one - other) > 1)
     one, other = one.take(loose), other.take(loose)
-    if BLOCK**2 * len(one) > CROWDED * len(x):
+    if BLOCK**2 * len(one) > CROWDED * points:
         return None
-    of_block = [np.ascontiguousarray(side.reshape(-1, BLOCK).T) for side in boxes[2:]]
-    tops, bottoms = (side.take(one, axis=1)[:, None] for side in of_block)
-    overlap = of_block[0].take(other, axis=1)[None] <= bottoms
-    overlap &= of_block[1].take(other, axis=1)[None] >= tops
+    overlap = tops.take(other, axis=1)[None] <= bottoms.take(one, axis=1)[:, None]
+    overlap &= bottoms.take(other, axis=1)[None] >= tops.take(one, axis=1)[:, None]
     nth_one, nth_other, pair = np.unravel_index(np.flatnonzero(overlap), overlap.shape)
     one, other = BLOCK * one.take(pair) + nth_one, BLOCK * other.take(pair) + nth_other
     left, right = boxes[:2]
     meet = np.flatnonzero((left.take(other) <= right.take(one)) & (right.take(other) >= left.take(one)))
     return one.take(meet), other.take(meet)
-
-
-def _blocks(values: Floats, choose: np.ufunc) -> Floats:
-    """The least or greatest of each block's points, the first of the next block among them."""
-    count = -(-(len(values) - 1) // BLOCK)
-    values = np.append(values, np.full(BLOCK * count + 1 - len(values), values[-1]))
-    found = choose(values[:-1:BLOCK], values[BLOCK::BLOCK])
-    for nth in range(1, BLOCK):
-        choose(found, values[nth::BLOCK], out=found)
-    return found
 
 
 def _apart(x: Floats, y: Floats, begin: Ints, one: Ints, other: Ints) -> Flags:
@@ -157,7 +146,7 @@ def _apart(x: Floats, y: Floats, begin: Ints, one: Ints, other: Ints) -> Flags:
     return np.asarray(apart, bool)
 
 
-def _misplaced(x: Floats, y: Floats, begin: Ints, first: Ints, owner: Ints) -> NDArray[np.int64]:
+def _misplaced(x: Floats, y: Floats, boxes: Boxes, begin: Ints, first: Ints, owner: Ints) -> NDArray[np.int64]:
     """Objects with a hole that lies in an even number of their other rings, and objects of very many holes.
 
     Rings that do not cross lie in each other or side by side. When each hole lies in an odd number of them, the ring
@@ -179,14 +168,12 @@ def _misplaced(x: Floats, y: Floats, begin: Ints, first: Ints, owner: Ints) -> N
     ends = np.cumsum(count)
     hole = np.repeat(np.arange(len(holes)), count)
     segment = np.arange(len(hole)) + np.repeat(start[objects] + count - ends, count)
-    px, py = x[begin[holes]][hole], y[begin[holes]][hole]
-    ax, ay, bx, by = x[segment], y[segment], x[segment + 1], y[segment + 1]
-    spans = (ay > py) != (by > py)
+    px, py = x[begin[holes]].take(hole), y[begin[holes]].take(hole)
+    ax, ay, bx, by = x.take(segment), y.take(segment), x.take(segment + 1), y.take(segment + 1)
     cross = (bx - ax) * (py - ay) - (by - ay) * (px - ax)
-    hit = spans & ((cross > 0) == (by > ay))
-    between = np.zeros(len(x), bool)
-    between[begin[1:] - 1] = True
-    own = (segment >= begin[holes][hole]) & (segment < begin[holes + 1][hole])
-    hit &= ~between[segment] & ~own
+    hit = (cross > 0) == (by > ay)
+    hit &= (boxes[2].take(segment) <= py) & (py < boxes[3].take(segment))  # from ring to ring never
+    own = (segment >= begin[holes].take(hole)) & (segment < begin[holes + 1].take(hole))
+    hit &= ~own
     even = np.bincount(hole, hit, minlength=len(holes)) % 2 == 0
     return np.concatenate([crowded, objects[even]])
