@@ -61,7 +61,8 @@ def fitted(lines: Lines, tolerance: Floats) -> tuple[Floats, Ints, Floats]:
     x, y = np.ascontiguousarray(lines.points[:, 0]), np.ascontiguousarray(lines.points[:, 1])
     kept, begin = _chosen(lines, x, y, tolerance)
     line = np.repeat(np.arange(len(begin) - 1), np.diff(begin))
-    corners = lines.points.take(kept, axis=0).astype(float).view(complex)[:, 0]
+    corners = np.empty(len(kept), complex)
+    corners.real, corners.imag = x.take(kept), y.take(kept)
     moves = _moves(x, y, corners, kept, begin, lines.closed)
     moves *= np.minimum(1, tolerance.take(line) / np.maximum(_length(moves), 1e-9))
     moves *= _scale(corners, moves, begin, lines.target).take(line)
