@@ -60,7 +60,7 @@ class Arcs:
         begin = begin + np.concatenate([[0], np.cumsum(~closed)])
         twice = back[edge, 0] * ends[edge, 1] - ends[edge, 0] * back[edge, 1]
         target = np.add.reduceat(twice, starts[:-1]).astype(float)
-        placed, at, moved = fitted(Lines(line[:, 0].copy(), line[:, 1].copy(), begin, target, closed), 2 * tolerance)
+        placed, at, moved = fitted(Lines(line.astype(np.int32), begin, target, closed), 2 * tolerance)
         return [placed[a:b] / 2 for a, b in pairwise(at)], moved / 4
 
     def exact(self, arcs: Ints) -> list[Floats]:

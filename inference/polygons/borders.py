@@ -33,7 +33,7 @@ def _crossing(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
     return (other[1] - one[1]) // across, (one[0] - other[0]) // across
 
 
-def _turns() -> tuple[Ints, Ints]:
+def _turns() -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Per (code of the step in) * 9 + (code of the step out): the point passed; and the second one, of a tip."""
     first, second = np.zeros((81, 2), np.int32), np.zeros((81, 2), np.int32)
     for come, (ax, ay) in enumerate(_STEPS):
@@ -52,9 +52,23 @@ def _turns() -> tuple[Ints, Ints]:
 
 
 _FIRST, _SECOND = _turns()
-_RIGHT = np.array([ax * by - ay * bx == 1 and ax * bx + ay * by == 0 for ax, ay in _STEPS for bx, by in _STEPS])
-"""Whether a step along the pixel edges is followed by one to the right of it."""
-_FIRST_X, _FIRST_Y = (np.ascontiguousarray(part) for part in _FIRST.T)
+_CUTS = np.array(
+    [
+        out == come + after - _NONE and ax * by - ay * bx == 1 and ax * bx + ay * by == 0
+        for come, (ax, ay) in enumerate(_STEPS)
+        for out in range(9)
+        for after, (bx, by) in enumerate(_STEPS)
+    ]
+)
+"""Per step before, step and step after it, whether the diagonal one cuts the corner of the two, an inner one."""
+
+
+def _packed(points: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Points ``(n, 2)`` as numbers ``(n,)``, x and y side by side: what moves both at once, without a copy."""
+    return points.view(np.int64)[:, 0]
+
+
+_FIRST_PACKED = _packed(_FIRST).copy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,40 +100,47 @@ def borders_of(crops: Sequence[NDArray[np.uint8]], offsets: Sequence[tuple[int, 
         offsets: (left, top) of each crop in the picture.
     """
     contours: list[NDArray[np.int32]] = []
-    masks, parents = [], []
+    trees = [np.zeros((0, 4), np.int32)]
+    counts = np.zeros(len(crops), np.int64)
     for number, (crop, offset) in enumerate(zip(crops, offsets, strict=True)):
         if not crop.size:
             continue
         found, tree = cv2.findContours(crop, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=offset)
-        parents += [above if above < 0 else above + len(contours) for above in tree[0, :, 3].tolist()] if found else []
-        contours += found
-        masks += [number] * len(found)
-    starts = np.cumsum([0, *(len(contour) + 1 for contour in contours)])
+        if found:
+            contours += found
+            trees.append(tree[0])
+            counts[number] = len(found)
+    above = np.concatenate(trees)[:, 3]
+    parents = np.where(above < 0, -1, above + np.repeat(np.cumsum(counts) - counts, counts))
+    masks = np.repeat(np.arange(len(crops)), counts)
+    starts = np.cumsum([0, *map(len, contours)]) + np.arange(len(contours) + 1)
     closed = [*chain.from_iterable((contour, contour[:1]) for contour in contours), np.zeros((0, 1, 2), np.int32)]
-    points = np.concatenate(closed)
-    x, y = np.ascontiguousarray(points[:, 0, 0]), np.ascontiguousarray(points[:, 0, 1])
-    return _walked(x, y, starts, np.array(masks, np.int64), np.array(parents, np.int64))
+    points = np.concatenate(closed)[:, 0]
+    return _walked(points, starts, masks, parents)
 
 
-def _walked(x: Ints, y: Ints, starts: Ints, masks: Ints, parents: Ints) -> Borders:
+def _walked(points: NDArray[np.int32], starts: Ints, masks: Ints, parents: Ints) -> Borders:
     """Borders from contours that end with their first points again."""
     rings, last = starts[:-1], starts[1:] - 1
-    dx, dy = _steps(x, y, last)
+    x, y = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
+    dx, dy = _steps(x, last), _steps(y, last)
     hole = parents >= 0
     # Pick's theorem: half of the pixels a contour passes lie within it, those of a hole's contour belong to no hole.
     passed = _sums(np.maximum(np.abs(dx), np.abs(dy)), rings)
-    within = np.abs(_sums(x * dy.astype(float) - y * dx.astype(float), rings)) / 2
+    # Products of places in far larger pictures run over, which is right modulo 2^32 for all rings below 2^30 pixels.
+    within = np.abs(_sums(x * dy - y * dx, rings)) / 2
     pixels = within + np.where(hole, -passed, passed) / 2 + 1
-    line_x, line_y, starts = _moved_out(x, y, dx, dy, starts)
-    rings, last = starts[:-1], starts[1:] - 1
-    dx, dy = (np.abs(step) for step in _steps(line_x, line_y, last))
+    line, starts = _moved_out(points, dx, dy, starts)
+    steps = np.abs(line[1:] - line[:-1])
+    steps[starts[1:-1] - 1] = 0  # from one ring to the next
+    along_x, along_y = np.ascontiguousarray(steps[:, 0]), np.ascontiguousarray(steps[:, 1])
     # Each half pixel that a diagonal goes in x, it cuts off or adds a triangle of half a pixel by half a pixel.
-    bent, steps = _sums(np.minimum(dx, dy), rings) / 8, _sums(dx + dy, rings) / 2
-    lines = Lines(line_x, line_y, starts, np.where(hole, 8 * pixels, -8 * pixels), np.ones(len(masks), bool))
-    return Borders(lines, masks, parents, pixels, bent, steps)
+    bent = _sums(np.minimum(along_x, along_y), starts[:-1]) / 8
+    lines = Lines(line, starts, np.where(hole, 8 * pixels, -8 * pixels), np.ones(len(masks), bool))
+    return Borders(lines, masks, parents, pixels, bent, _sums(along_x + along_y, starts[:-1]) / 2)
 
 
-def _moved_out(x: Ints, y: Ints, dx: Ints, dy: Ints, starts: Ints) -> tuple[Ints, Ints, Ints]:
+def _moved_out(points: NDArray[np.int32], dx: Ints, dy: Ints, starts: Ints) -> tuple[NDArray[np.int32], Ints]:
     """The line half a pixel outside of contours, in half pixels, and where each ring begins."""
     rings, last = starts[:-1], starts[1:] - 1
     out = np.sign(dy) * 3 + np.sign(dx) + _NONE
@@ -128,42 +149,44 @@ def _moved_out(x: Ints, y: Ints, dx: Ints, dy: Ints, starts: Ints) -> tuple[Ints
     come[1:] = out[:-1]
     come[rings] = out[last - 1]
     turn = come * 9 + out
-    line_x, line_y = 2 * x + _FIRST_X.take(turn), 2 * y + _FIRST_Y.take(turn)
-    # A contour cuts inner corners with a single diagonal step, whose middle is the corner of the pixel edges.
-    single = np.flatnonzero(np.abs(dx * dy) == 1)
-    before, after = come[single], out[single + 1]
-    inner = single[_RIGHT[before * 9 + after] & (out[single] == before + after - _NONE)]
+    line = _FIRST_PACKED.take(turn).view(np.int32).reshape(-1, 2)
+    line += 2 * points
+    place = _packed(line)
+    inner = _inner_corners(dx, dy, turn, out, starts)
+    place[inner] = place[inner + 1] = _packed(points.take(inner, axis=0) + points.take(inner + 1, axis=0))
+    ends = np.zeros(len(points), bool)
+    ends[inner + 1] = True
+    ends = ends[last]  # the same points as the rings' first ones
+    place[rings[ends]] = place[last[ends]]
+    place[last] = place[rings]
+    tips = (come + out == 8) & (out != _NONE)
+    tips[last] = False
+    tip = np.flatnonzero(tips)
+    if not len(tip):
+        return line, starts
+    place = np.insert(place, tip + 1, _packed(2 * points[tip] + _SECOND[turn[tip]]))
+    return place.view(np.int32).reshape(-1, 2), starts + np.searchsorted(tip, starts)
+
+
+def _inner_corners(dx: Ints, dy: Ints, turn: Ints, out: Ints, starts: Ints) -> Ints:
+    """Points from which a single diagonal step cuts an inner corner, whose middle is the corner of the pixel edges."""
+    rings, last = starts[:-1], starts[1:] - 1
+    inner = np.flatnonzero(_CUTS.take(turn[:-1] * 9 + out[1:]))
+    inner = inner[np.abs(dx.take(inner) * dy.take(inner)) == 1]
     ring = np.searchsorted(starts, inner, side="right") - 1
     run_in = np.where(inner == rings[ring], last[ring], inner) - 1
     run_out = np.where(inner + 1 == last[ring], rings[ring], inner + 1)
-    real = np.minimum(np.abs(dx + dy)[run_in], np.abs(dx + dy)[run_out]) >= STRAIGHT - 1
-    inner = inner[real]
-    for line, middle in ((line_x, 2 * x[inner] + dx[inner]), (line_y, 2 * y[inner] + dy[inner])):
-        line[inner] = line[inner + 1] = middle
-    ends = np.zeros(len(x), bool)
-    ends[inner + 1] = True
-    ends = ends[last]  # the same points as the rings' first ones
-    line_x[rings[ends]], line_y[rings[ends]] = line_x[last[ends]], line_y[last[ends]]
-    line_x[last], line_y[last] = line_x[rings], line_y[rings]
-    tips = (come + out == 8) & (out != _NONE)
-    if not tips.any():
-        return line_x, line_y, starts
-    tips[last] = False
-    places = np.flatnonzero(tips)
-    second = _SECOND[turn[places]]
-    line_x = np.insert(line_x, places + 1, 2 * x[places] + second[:, 0])
-    line_y = np.insert(line_y, places + 1, 2 * y[places] + second[:, 1])
-    return line_x, line_y, starts + np.concatenate([[0], np.cumsum(tips)])[starts]
+    length_in, length_out = np.abs(dx[run_in] + dy[run_in]), np.abs(dx[run_out] + dy[run_out])
+    return inner[np.minimum(length_in, length_out) >= STRAIGHT - 1]
 
 
-def _steps(x: Ints, y: Ints, last: Ints) -> tuple[Ints, Ints]:
+def _steps(places: Ints, last: Ints) -> Ints:
     """From each point to the next one; none from the last point of a ring."""
-    dx, dy = np.zeros_like(x), np.zeros_like(y)
-    np.subtract(x[1:], x[:-1], out=dx[:-1])
-    np.subtract(y[1:], y[:-1], out=dy[:-1])
-    dx[last] = dy[last] = 0
-    return dx, dy
+    steps = np.zeros_like(places)
+    np.subtract(places[1:], places[:-1], out=steps[:-1])
+    steps[last] = 0
+    return steps
 
 
 def _sums(values: NDArray, rings: Ints) -> Floats:
-    return np.add.reduceat(values, rings).astype(float) if len(rings) else np.zeros(0)
+    return np.add.reduceat(values, rings, dtype=values.dtype).astype(float) if len(rings) else np.zeros(0)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from inference.polygons.borders import Borders, borders_of
 from inference.polygons.chains import chains_of
+from inference.polygons.crossings import valid
 from inference.polygons.outline import Outline, Ring
 from inference.polygons.simplify import Floats, Ints, fitted
 
@@ -82,7 +82,8 @@ def masks_to_polygons(
         return result
     fitting = _Fitting(borders, np.flatnonzero(kept), owner, np.asarray((1 - min_iou) * net, float))
     rings = fitting.rings(tolerance_px)
-    rings |= _along_pixels(borders, np.setdiff1d(fitting.kept, [*rings]), binary, offsets)
+    if len(rings) < len(fitting.kept):
+        rings |= _along_pixels(borders, np.setdiff1d(fitting.kept, [*rings]), binary, offsets)
     largest = np.flatnonzero(kept & outer)
     holes: dict[int, list[Ring]] = {ring: [] for ring in largest[np.argsort(-net[largest], kind="stable")].tolist()}
     for hole in np.flatnonzero(kept & ~outer).tolist():
@@ -134,8 +135,10 @@ class _Fitting:
             points, begin, moved = fitted(lines, 2 * tolerance[self.owner[todo]])
             points, moved = points / 2, moved / 4
             poor = self._poor(todo, points, begin, moved)[self.owner[todo]]
-            for number in np.flatnonzero(~poor).tolist():
-                done[int(todo[number])] = points[begin[number] : begin[number + 1] - 1]
+            ends = (begin[1:] - 1).tolist()
+            for ring, start, end, bad in zip(todo.tolist(), begin[:-1].tolist(), ends, poor.tolist(), strict=True):
+                if not bad:
+                    done[ring] = points[start:end]
             todo = todo[poor & (tolerance[self.owner[todo]] > FINEST)]
             again = np.unique(self.owner[todo])
             tolerance[again] = np.maximum(tolerance[again] / 2, FINEST)
@@ -153,10 +156,8 @@ class _Fitting:
             sizes = np.diff(begin)
             objects, first = np.unique(owner[sound], return_index=True)
             ends = np.concatenate([[0], np.cumsum(sizes[sound])])
-            shapes = shapely.from_ragged_array(
-                shapely.GeometryType.POLYGON, points[np.repeat(sound, sizes)], (ends, np.append(first, sound.sum()))
-            )
-            poor[objects[~shapely.is_valid(shapes)]] = True
+            rings_points = points if sound.all() else points[np.repeat(sound, sizes)]
+            poor[objects[~valid(rings_points, ends, first)]] = True
         return poor
 
 
@@ -164,8 +165,6 @@ def _along_pixels(
     borders: Borders, rings: Ints, crops: Sequence[NDArray[np.uint8]], offsets: Sequence[tuple[int, int]]
 ) -> dict[int, Ring]:
     """Ring number -> points in pixels, along the pixel edges."""
-    if not len(rings):
-        return {}
     masks = np.unique(borders.masks[rings])
     chains = chains_of([crops[mask] for mask in masks], [offsets[mask] for mask in masks])
     # The same contours in the same order, of these masks only.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer[Any]]
 Flags = NDArray[np.bool_]
+Complexes = NDArray[np.complex128]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,13 @@ class Lines:
     """Lines one after the other, in whole units.
 
     Attributes:
-        x, y: ``(n,)`` their points; a closed line ends with its first point again.
+        points: ``(n, 2)`` int32 x and y; a closed line ends with its first point again.
         starts: ``(lines + 1,)`` where each line begins, and ``n``.
         target: ``(lines,)`` twice the signed area under each line: the sum of the cross products of its steps.
         closed: ``(lines,)``; the ends of the others stay where they are.
     """
 
-    x: Ints
-    y: Ints
+    points: NDArray[np.int32]
     starts: Ints
     target: Floats
     closed: Flags
@@ -41,10 +41,10 @@ class Lines:
         """Some of the lines."""
         if np.array_equal(numbers, np.arange(len(self.closed))):
             return self
-        lengths = np.diff(self.starts)[numbers]
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        index = np.arange(starts[-1]) + np.repeat(self.starts[numbers] - starts[:-1], lengths)
-        return Lines(self.x[index], self.y[index], starts, self.target[numbers], self.closed[numbers])
+        begin, end = self.starts[:-1].take(numbers), self.starts[1:].take(numbers)
+        parts = [self.points[a:b] for a, b in zip(begin.tolist(), end.tolist(), strict=True)]
+        starts = np.concatenate([[0], np.cumsum(end - begin)])
+        return Lines(np.concatenate(parts), starts, self.target[numbers], self.closed[numbers])
 
 
 def fitted(lines: Lines, tolerance: Floats) -> tuple[Floats, Ints, Floats]:
@@ -58,134 +58,139 @@ def fitted(lines: Lines, tolerance: Floats) -> tuple[Floats, Ints, Floats]:
         The points of all lines ``(m, 2)``; where each line begins, and ``m``; the area each line moves over (an upper
         bound of what changes sides: lobes on both sides of a chord count both).
     """
-    kept, begin = _chosen(lines, tolerance)
-    x, y = lines.x.astype(float), lines.y.astype(float)
+    x, y = np.ascontiguousarray(lines.points[:, 0]), np.ascontiguousarray(lines.points[:, 1])
+    kept, begin = _chosen(lines, x, y, tolerance)
     line = np.repeat(np.arange(len(begin) - 1), np.diff(begin))
-    corner_x, corner_y = x[kept], y[kept]
-    move_x, move_y = _moves(x, y, kept, begin, lines.closed)
-    size = _length(move_x, move_y)
-    shrink = np.minimum(1, tolerance[line] / np.maximum(size, 1e-9))
-    move_x, move_y = move_x * shrink, move_y * shrink
-    factor = _scale(corner_x, corner_y, move_x, move_y, begin, lines.target)[line]
-    placed_x, placed_y = corner_x + factor * move_x, corner_y + factor * move_y
-    moved = _moved_area(x, y, kept, begin, placed_x, placed_y)
-    return np.column_stack([placed_x, placed_y]), begin, moved
+    corners = np.empty(len(kept), complex)
+    corners.real, corners.imag = x.take(kept), y.take(kept)
+    moves = _moves(x, y, corners, kept, begin, lines.closed)
+    moves *= np.minimum(1, tolerance.take(line) / np.maximum(_length(moves), 1e-9))
+    moves *= _scale(corners, moves, begin, lines.target).take(line)
+    placed = corners + moves
+    return placed.view(float).reshape(-1, 2), begin, _moved_area(lines.points, kept, begin, placed, moves)
 
 
-def _chosen(lines: Lines, tolerance: Floats) -> tuple[Ints, Ints]:
+def _chosen(lines: Lines, x: Ints, y: Ints, tolerance: Floats) -> tuple[Ints, Ints]:
     """Indices of the points that stay, in order, and where each line begins among them."""
-    left, top = int(lines.x.min()), int(lines.y.min())
-    span = max(int(lines.x.max()) - left, int(lines.y.max()) - top)
-    lengths = np.diff(lines.starts)
+    left, top = int(x.min()), int(y.min())
+    span = max(int(x.max()) - left, int(y.max()) - top)
+    starts, lengths = lines.starts.tolist(), np.diff(lines.starts).tolist()
+    longest = max(lengths)
     # OpenCV returns points, not which they are: the number of each rides along in bits far below a pixel. They are the
     # same bits in whatever company a line comes, except beyond 16,384 points or pixels.
-    unit, bits = min(15, 30 - span.bit_length()), max(7, (int(lengths.max()).bit_length() + 1) // 2)
-    number = np.arange(len(lines.x), dtype=np.int32) - np.repeat(lines.starts[:-1].astype(np.int32), lengths)
-    points = np.empty((len(number), 2), np.int32)
-    points[:, 0] = ((lines.x - left) << unit) | (number >> bits)
-    points[:, 1] = ((lines.y - top) << unit) | (number & ((1 << bits) - 1))
+    unit, bits = min(15, 30 - span.bit_length()), max(7, (longest.bit_length() + 1) // 2)
+    number = np.arange(longest)
+    riders = np.column_stack([(number >> bits) - (left << unit), (number & ((1 << bits) - 1)) - (top << unit)])
+    riders = riders.astype(np.uint32)  # modulo 2^32, as the places; the sum of both is small again
+    points = lines.points.view(np.uint32) << unit
+    points += np.concatenate([riders[:length] for length in lengths])
+    points = points.view(np.int32)
     limits = tolerance * (1 << unit) + (1 << bits)
     few = [
         cv2.approxPolyDP(points[start : end - closed], limit, closed)
         for start, end, closed, limit in zip(
-            lines.starts[:-1].tolist(), lines.starts[1:].tolist(), lines.closed.tolist(), limits.tolist(), strict=True
+            starts[:-1], starts[1:], lines.closed.tolist(), limits.tolist(), strict=True
         )
     ]
     low = np.concatenate(few)[:, 0] & ((1 << bits) - 1)
-    stays = np.zeros(len(number), bool)
+    stays = np.zeros(len(points), bool)
     stays[(low[:, 0] << bits) + low[:, 1] + np.repeat(lines.starts[:-1], [len(line) for line in few])] = True
     stays[lines.starts[:-1]] = stays[lines.starts[1:] - 1] = True  # a closed line is walked from its first point to it
     kept = np.flatnonzero(stays)
     return kept, np.searchsorted(kept, lines.starts)
 
 
-def _moves(x: Floats, y: Floats, kept: Ints, begin: Ints, closed: Flags) -> tuple[Floats, Floats]:
+def _moves(x: Ints, y: Ints, corners: Complexes, kept: Ints, begin: Ints, closed: Flags) -> Complexes:
     """How each point that stays should move so that its two chords run at the mean height of what they replace."""
-    walked = np.zeros(len(x))
     cross = x[:-1] * y[1:]
     cross -= x[1:] * y[:-1]
-    np.cumsum(cross, out=walked[1:])
-    px, py = x[kept], y[kept]
-    dx, dy = np.roll(px, -1) - px, np.roll(py, -1) - py
-    under = (np.diff(walked[kept], append=0) - (px * dy - dx * py)) / 2
-    length = _length(dx, dy)
-    sound = np.maximum(length, 1e-9)
-    height = np.where(length > 0, -under / sound, 0)
-    nx, ny = -dy / sound, dx / sound
-    before = np.arange(len(kept)) - 1
-    before[begin[:-1]] = begin[1:] - 2  # of a closed line, the chord that ends where it begins
-    after = np.arange(len(kept))
-    after[begin[1:] - 1] = begin[:-1]
-    bend = np.maximum(1 + nx[before] * nx[after] + ny[before] * ny[after], 0.5)
-    move_x = (height[before] * nx[before] + height[after] * nx[after]) / bend  # the mitre of two moved chords
-    move_y = (height[before] * ny[before] + height[after] * ny[after]) / bend
-    for end in (begin[:-1][~closed], begin[1:][~closed] - 1):
-        move_x[end] = move_y[end] = 0
-    return move_x, move_y
+    # Sums that run over are right modulo 2^32, and what lies between a chord and its line is far smaller.
+    walked = np.concatenate([[0], np.cumsum(cross, dtype=np.int32)], dtype=np.int32).take(kept)
+    px, py = x.take(kept), y.take(kept)
+    under = np.zeros(len(kept), np.int32)
+    np.subtract(walked[1:], walked[:-1], out=under[:-1])
+    under[:-1] -= px[:-1] * py[1:] - px[1:] * py[:-1]
+    chords = np.zeros_like(corners)
+    np.subtract(corners[1:], corners[:-1], out=chords[:-1])
+    per_length = 1 / np.maximum(_length(chords), 1e-9)
+    normals = chords * per_length
+    normals *= 1j
+    shifts = normals * (under * (per_length * -0.5))
+    first, last = begin[:-1], begin[1:] - 1
+    # Of a closed line, the chord before its first point is the last one, and the chord after its last point the first.
+    normals[last], shifts[last] = normals[first], shifts[first]
+    normals_before, shifts_before = np.empty_like(normals), np.empty_like(shifts)
+    for values, before in ((normals, normals_before), (shifts, shifts_before)):
+        before[1:] = values[:-1]
+        before[first] = values[last - 1]
+    bend = normals_before.real * normals.real
+    bend += normals_before.imag * normals.imag
+    bend += 1
+    shifts += shifts_before
+    shifts *= 1 / np.maximum(bend, 0.5)  # the mitre of two moved chords
+    shifts[first[~closed]] = shifts[last[~closed]] = 0
+    return shifts
 
 
-def _scale(x: Floats, y: Floats, move_x: Floats, move_y: Floats, begin: Ints, target: Floats) -> Floats:
-    """Factor on each line's moves that makes twice its signed area the target (Newton from 1)."""
+def _scale(corners: Complexes, moves: Complexes, begin: Ints, target: Floats) -> Floats:
+    """Factor on each line's moves that makes twice its signed area the target, as near as 0 to 2 allow."""
 
-    def summed(ax: Floats, ay: Floats, bx: Floats, by: Floats) -> Floats:
-        cross = ax[:-1] * by[1:] - ay[:-1] * bx[1:]
+    def summed(a: Complexes, b: Complexes) -> Floats:
+        cross = (a[:-1].conj() * b[1:]).imag
         cross[begin[1:-1] - 1] = 0  # from the end of a line to the beginning of the next
-        return np.add.reduceat(cross, begin[:-1])
+        return np.asarray(np.add.reduceat(cross, begin[:-1]))
 
-    constant = summed(x, y, x, y) - target
-    linear = summed(x, y, move_x, move_y) + summed(move_x, move_y, x, y)
-    square = summed(move_x, move_y, move_x, move_y)
-    factor = np.ones(len(target))
-    for _ in range(6):
-        slope = linear + 2 * square * factor
-        wrong = constant + linear * factor + square * factor**2
-        factor = factor - np.divide(wrong, slope, out=np.zeros(len(target)), where=np.abs(slope) > 1e-9)
-        factor = np.clip(factor, 0, 2)
-    return factor
-
-
-def _length(x: Floats, y: Floats) -> Floats:
-    """As ``np.hypot``, which is several times slower for guarding against numbers no picture has."""
-    return np.asarray(np.sqrt(x * x + y * y))
+    constant = summed(corners, corners) - target
+    linear = summed(corners, moves) + summed(moves, corners)
+    square = summed(moves, moves)
+    # Of the two factors the one nearer to 1: what is missing there, and how it changes.
+    missing, slope = constant + linear + square, linear + 2 * square
+    root = np.sqrt(np.maximum(slope * slope - 4 * square * missing, 0))
+    divisor = slope + np.copysign(root, slope)
+    change = np.divide(-2 * missing, divisor, out=np.zeros(len(target)), where=np.abs(divisor) > 1e-9)
+    return np.clip(1 + change, 0, 2)
 
 
-def _moved_area(x: Floats, y: Floats, kept: Ints, begin: Ints, placed_x: Floats, placed_y: Floats) -> Floats:
+def _length(vectors: Complexes) -> Floats:
+    """As ``np.abs``, which is several times slower for guarding against numbers no picture has."""
+    square = vectors.real * vectors.real
+    square += vectors.imag * vectors.imag
+    return np.asarray(np.sqrt(square))
+
+
+def _moved_area(points: NDArray[np.int32], kept: Ints, begin: Ints, placed: Complexes, moves: Complexes) -> Floats:
     """Area between each line and its chords, ``(lines,)``; exact where a line runs forward along its chord."""
-    dx, dy = placed_x[1:] - placed_x[:-1], placed_y[1:] - placed_y[:-1]
-    length = _length(dx, dy)
-    sound = np.maximum(length, 1e-9)
-    ux, uy = dx / sound, dy / sound
-    ux[length == 0] = 1
-    beside = placed_x[:-1] * uy - placed_y[:-1] * ux
-    from_x, from_y, to_x, to_y = x[kept[:-1]], y[kept[:-1]], x[kept[1:]], y[kept[1:]]
-    end = to_y * ux - to_x * uy + beside
-    counts = np.diff(kept)
-    frame_x, frame_y, across = np.repeat(ux, counts), np.repeat(uy, counts), np.repeat(beside, counts)
-    across += frame_x * y[:-1]
-    across -= frame_y * x[:-1]
-    across_next = np.append(across[1:], 0)
-    across_next[kept[1:] - 1] = end  # the last step of a chord ends where the next one begins, still in its own frame
-    frame_x *= x[1:] - x[:-1]
-    frame_y *= y[1:] - y[:-1]
-    frame_x += frame_y
-    strips = _strip(frame_x, across, across_next)
+    chords = placed[1:] - placed[:-1]
+    length = _length(chords)
+    frames = chords.conj()
+    frames *= 1 / np.maximum(length, 1e-9)
+    frames[length == 0] = 1
+    begins, ends = -moves[:-1] * frames, length - moves[1:] * frames
+    # Where each point, and the one after it, lies as seen from its chord: along it and beside it.
+    next_chord = np.zeros(len(points) - 1, np.int8)
+    next_chord[kept[1:-1]] = 1
+    chord = np.cumsum(next_chord, dtype=np.intp)
+    here = points[:-1].astype(float).view(complex)[:, 0]
+    here *= frames.take(chord)
+    here -= (placed[:-1] * frames).take(chord)
+    there = np.empty_like(here)
+    there[:-1] = here[1:]
+    there[kept[1:] - 1] = ends  # the last step of a chord ends where the next one begins, still in its own frame
+    strips = _strips(there.real - here.real, here.imag.copy(), there.imag.copy())
     strips[kept[begin[1:-1]] - 1] = 0  # from the end of a line to the beginning of the next
     # The triangles from where a chord's ends are now to where the line has them.
-    before = (from_x - placed_x[:-1]) * ux + (from_y - placed_y[:-1]) * uy
-    behind = (placed_x[1:] - to_x) * ux + (placed_y[1:] - to_y) * uy
-    caps = (np.abs(before * (from_y * ux - from_x * uy + beside)) + np.abs(behind * end)) / 2
+    caps = np.abs(begins.real * begins.imag) + np.abs((length - ends.real) * ends.imag)
     caps[begin[1:-1] - 1] = 0
-    return np.asarray(np.add.reduceat(strips, kept[begin[:-1]]) + np.add.reduceat(caps, begin[:-1]))
+    return np.asarray(np.add.reduceat(strips, kept[begin[:-1]]) + np.add.reduceat(caps, begin[:-1])) / 2
 
 
-def _strip(width: Floats, from_height: Floats, to_height: Floats) -> Floats:
-    """Area between a step and its chord; the two triangles of a step that crosses it."""
+def _strips(width: Floats, from_height: Floats, to_height: Floats) -> Floats:
+    """Twice the area between a step and its chord; of a step that crosses it, its two triangles."""
     crossing = from_height * to_height
-    np.minimum(crossing, 0, out=crossing)
+    crossing -= np.abs(crossing)
     total = np.abs(from_height)
     total += np.abs(to_height)
     crossing /= np.maximum(total, 1e-12)
-    total /= 2
     total += crossing
     total *= np.abs(width)
     return total

@@ -37,7 +37,7 @@ def lobed(draw):
 
 def rings_of(lines):
     """The lines' points in pixels, without the repeated last one."""
-    points = np.column_stack([lines.x, lines.y]) / 2
+    points = lines.points / 2
     return [points[a : b - 1] for a, b in zip(lines.starts[:-1], lines.starts[1:], strict=True)]
 
 
