@@ -1,10 +1,13 @@
 """Fixtures of all rooms."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from bench.postgres import NoPostgresError, Postgres
 
 settings.register_profile("reefline", deadline=None)  # a busy machine is no failure
 settings.load_profile("reefline")
@@ -21,3 +24,13 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the reference data in {folder.name}/ beside the repository, which is not there")
     return folder
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """A Postgres server on loopback; tests that need it are skipped where Postgres is not installed."""
+    try:
+        with Postgres() as server:
+            yield server
+    except NoPostgresError as error:
+        pytest.skip(str(error))

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bench.postgres import NoPostgresError, Postgres
 from deploy.backup.cvat_database import PART, VARIABLE, dump_cvat_database, load_cvat_database
 from deploy.backup.restore import restore_backup
 from deploy.backup.shelf import BackupError, Shelf
@@ -28,18 +27,9 @@ def no_home(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def server():
-    try:
-        with Postgres() as running:
-            yield running
-    except NoPostgresError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def worked(server):
+def worked(postgres):
     """A CVAT with work in it, which tests only read."""
-    return new_cvat(server, work=True)
+    return new_cvat(postgres, work=True)
 
 
 @pytest.fixture
@@ -56,14 +46,14 @@ def installation(folder, url):
     return Settings(_env_file=None, home=folder, surveys_dir=folder / "surveys", cvat_database_url=url)
 
 
-def test_a_cvat_that_was_lost_comes_back_with_every_row_and_new_rows_get_the_next_ids(server, worked, shelf, tmp_path):
+def test_a_lost_cvat_comes_back_with_every_row_and_new_rows_get_the_next_ids(postgres, worked, shelf, tmp_path):
     before = rows(worked)
     made = take_backup(installation(tmp_path / "old", worked), shelf)
     assert made.problems == []
     verdict = verify_backup(shelf, settings=installation(tmp_path / "old", worked))
     assert (verdict.damaged, verdict.untried, verdict.remarks) == ([], [], [])
 
-    lost = new_cvat(server)
+    lost = new_cvat(postgres)
     restored = restore_backup(installation(tmp_path / "new", lost), shelf)
     assert any("/home/django/data" in line for line in restored.by_hand)
     assert rows(lost) == before
@@ -82,9 +72,9 @@ def test_what_has_not_changed_is_not_copied_again(worked, shelf, tmp_path):
     assert shelf.copied == copied > 0
 
 
-def test_a_cvat_that_lives_on_keeps_its_work_and_the_rest_is_restored(server, worked, shelf, tmp_path):
+def test_a_cvat_that_lives_on_keeps_its_work_and_the_rest_is_restored(postgres, worked, shelf, tmp_path):
     take_backup(installation(tmp_path / "old", worked), shelf)
-    living = new_cvat(server, work=True)
+    living = new_cvat(postgres, work=True)
     run(living, "INSERT INTO engine_task (name) VALUES ('made since')")
     before = rows(living)
     restored = restore_backup(installation(tmp_path / "new", living), shelf)
@@ -92,9 +82,9 @@ def test_a_cvat_that_lives_on_keeps_its_work_and_the_rest_is_restored(server, wo
     assert any("left as it is" in line and "--cvat-database" in line for line in restored.by_hand)
 
 
-def test_rows_go_only_into_a_new_cvat_of_the_same_version_that_stands_still(server, shelf, kept):
-    empty, newer = server.new_database(), new_cvat(server, migrations=[*MIGRATIONS, ("engine", "0094_more")])
-    older, full = new_cvat(server, migrations=MIGRATIONS[:-1]), new_cvat(server, work=True)
+def test_rows_go_only_into_a_new_cvat_of_the_same_version_that_stands_still(postgres, shelf, kept):
+    empty, newer = postgres.new_database(), new_cvat(postgres, migrations=[*MIGRATIONS, ("engine", "0094_more")])
+    older, full = new_cvat(postgres, migrations=MIGRATIONS[:-1]), new_cvat(postgres, work=True)
     for url, said in (
         (empty, "no tables yet: start CVAT"),
         (newer, r"another version of CVAT: the one here has engine\.0094_more"),
@@ -103,20 +93,20 @@ def test_rows_go_only_into_a_new_cvat_of_the_same_version_that_stands_still(serv
     ):
         with pytest.raises(BackupError, match=said):
             load_cvat_database(shelf, kept, url)
-    busy = new_cvat(server)
+    busy = new_cvat(postgres)
     engine = sa.create_engine(busy)
     with engine.connect(), pytest.raises(BackupError, match=r"at work on its database \(1 connections\): stop"):
         load_cvat_database(shelf, kept, busy)
     engine.dispose()
 
 
-def test_rows_that_do_not_fit_together_change_nothing(server, shelf, kept, tmp_path):
+def test_rows_that_do_not_fit_together_change_nothing(postgres, shelf, kept, tmp_path):
     [projects] = [item for item in kept.items if item.path == "engine_project.copy.gz"]
     (tmp_path / "none").write_bytes(gzip.compress(b""))
     others = [item for item in kept.items if item != projects]
     part = replace(kept, items=[*others, shelf.keep_file(projects.path, tmp_path / "none")])
     part.facts["rows"]["engine_project"] = 0
-    url = new_cvat(server)
+    url = new_cvat(postgres)
     before = rows(url)
     with pytest.raises(BackupError, match=r"nothing in it was changed: .*violates foreign key"):
         load_cvat_database(shelf, part, url)
@@ -143,8 +133,8 @@ def test_a_backup_without_cvats_database_says_so_and_keeps_the_rest(shelf, tmp_p
     assert [item.path for item in made.part("surveys").items] == ["reef.yaml"]
 
 
-def test_another_database_is_not_taken_for_cvats(server, shelf, tmp_path):
-    url = server.new_database()
+def test_another_database_is_not_taken_for_cvats(postgres, shelf, tmp_path):
+    url = postgres.new_database()
     with pytest.raises(BackupError, match="leads to an empty database"):
         dump_cvat_database(shelf, url, tmp_path)
     run(url, "CREATE TABLE runs (id serial)")
@@ -152,13 +142,13 @@ def test_another_database_is_not_taken_for_cvats(server, shelf, tmp_path):
         dump_cvat_database(shelf, url, tmp_path)
 
 
-def test_the_doctor_says_by_day_what_a_backup_would_say_at_night(server, worked):
-    places = [worked, server.new_database(), "postgresql+psycopg2://nobody@127.0.0.1:1/cvat", "sqlite://", "nowhere"]
+def test_the_doctor_says_by_day_what_a_backup_would_say_at_night(postgres, worked):
+    places = [worked, postgres.new_database(), "postgresql+psycopg2://nobody@127.0.0.1:1/cvat", "sqlite://", "nowhere"]
     found = [[finding.level for finding in check_cvat_database(place)] for place in ["", *places]]
     assert found == [[], ["ok"], ["fail"], ["fail"], ["fail"], ["fail"]]
 
 
-def test_the_command_line_keeps_tries_and_restores_it(server, worked, tmp_path, monkeypatch, capsys):
+def test_the_command_line_keeps_tries_and_restores_it(postgres, worked, tmp_path, monkeypatch, capsys):
     def reefline(*arguments):
         monkeypatch.setattr(sys, "argv", ["reefline", *arguments])
         with pytest.raises(SystemExit) as done:
@@ -177,7 +167,7 @@ def test_the_command_line_keeps_tries_and_restores_it(server, worked, tmp_path, 
     assert (code, "holds no database of CVAT's" in said) == (2, True)
     assert reefline("backup")[0] == 0
     assert reefline("backup", "verify", "--part", PART) == (0, f"{said_name(tmp_path)}: 9 files, all as they were kept")
-    lost = new_cvat(server)
+    lost = new_cvat(postgres)
     monkeypatch.setenv(VARIABLE, lost)
     inbox = Inbox(Settings().inbox)
     inbox.register_review("reef.0009", "corners", 60, "https://cvat.example.org/tasks/60", [])

@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from bench.postgres import NoPostgresError, Postgres
 from deploy.backup.postgres import SUFFIX, copying, dump_postgres, first_line, load_postgres
 from deploy.backup.shelf import BackupError, Shelf
 from deploy.backup.take import take_backup
@@ -29,19 +28,10 @@ ROWS = (
 )
 
 
-@pytest.fixture(scope="module")
-def server():
-    try:
-        with Postgres() as running:
-            yield running
-    except NoPostgresError as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture
-def kept(server, tmp_path):
+def kept(postgres, tmp_path):
     """A shelf, a part with one table of it, and the database's address."""
-    url = server.new_database()
+    url = postgres.new_database()
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         connection.exec_driver_sql(TABLE)
@@ -122,33 +112,33 @@ class Interrupted(Shelf):
         return super().keep_file(path, file)
 
 
-def test_a_server_that_goes_away_in_the_middle_is_not_damage_of_the_backup(server, tmp_path):
+def test_a_server_that_goes_away_in_the_middle_is_not_damage_of_the_backup(postgres, tmp_path):
     shelf = Interrupted(LocalStore(tmp_path / "shelf")).at("", None)
-    part = dump_postgres(shelf, url := new_cvat(server, work=True), tmp_path)
-    shelf.at("engine_job.copy.gz", lambda: server.stop(signal.SIGQUIT))
+    part = dump_postgres(shelf, url := new_cvat(postgres, work=True), tmp_path)
+    shelf.at("engine_job.copy.gz", lambda: postgres.stop(signal.SIGQUIT))
     try:
         trial = try_postgres(shelf, part, url)
     finally:
-        server.start()
+        postgres.start()
     assert trial.damaged == []
     [(reason, tables)] = trial.untried.items()
     assert tables == ["engine_job", "engine_labeledshape", "engine_project", "engine_task"], "those after it, too"
     assert "connection" in reason or "terminat" in reason
 
 
-def test_a_server_that_goes_away_while_a_backup_is_made_is_one_line_with_the_part(server, tmp_path):
-    shelf = Interrupted(LocalStore(tmp_path / "shelf")).at("auth_user.copy.gz", lambda: server.stop(signal.SIGQUIT))
-    settings = Settings(_env_file=None, home=tmp_path, surveys_dir=tmp_path, dagster_url=new_cvat(server))
+def test_a_server_that_goes_away_while_a_backup_is_made_is_one_line_with_the_part(postgres, tmp_path):
+    shelf = Interrupted(LocalStore(tmp_path / "shelf")).at("auth_user.copy.gz", lambda: postgres.stop(signal.SIGQUIT))
+    settings = Settings(_env_file=None, home=tmp_path, surveys_dir=tmp_path, dagster_url=new_cvat(postgres))
     try:
         with pytest.raises(BackupError, match=r"^dagster cannot be read: [^\n]*(connection|terminat)[^\n]*$"):
             take_backup(settings, shelf)
     finally:
-        server.start()
+        postgres.start()
     assert shelf.names() == []
 
 
-def test_what_copy_says_is_heard_when_the_connection_breaks_within_it(server):
-    engine = sa.create_engine(server.new_database())
+def test_what_copy_says_is_heard_when_the_connection_breaks_within_it(postgres):
+    engine = sa.create_engine(postgres.new_database())
     end = "SELECT pg_terminate_backend(pg_backend_pid())"
     with pytest.raises(sa.exc.DBAPIError) as caught, engine.begin() as connection, copying(connection) as cursor:
         cursor.copy_expert(f"COPY ({end}) TO STDOUT", io.BytesIO())
@@ -157,8 +147,8 @@ def test_what_copy_says_is_heard_when_the_connection_breaks_within_it(server):
     engine.dispose()
 
 
-def test_verify_tells_damage_from_what_the_server_does_not_let_it_try(server, tmp_path, monkeypatch, capsys):
-    url = new_cvat(server, work=True)
+def test_verify_tells_damage_from_what_the_server_does_not_let_it_try(postgres, tmp_path, monkeypatch, capsys):
+    url = new_cvat(postgres, work=True)
     name = sa.engine.make_url(url).database
     run(
         url,

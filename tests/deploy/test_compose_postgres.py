@@ -10,15 +10,14 @@ import sqlalchemy as sa
 from deploy.compose import setup
 from resources.inbox import Delivery, Inbox
 from tests.deploy.compose import COMPOSE
-from tests.resources.test_inbox_postgres import server  # noqa: F401 - a fixture
 
 PASSWORDS = {"DAGSTER_PG_PASSWORD": "d'\"1", "INBOX_PG_PASSWORD": "i", "RECEIVER_PG_PASSWORD": "r"}
 
 
 @pytest.fixture(scope="module")
-def made(server):  # noqa: F811
+def made(postgres):
     """Address of a server on which roles.sql was run, twice."""
-    url = sa.engine.make_url(server)
+    url = sa.engine.make_url(postgres.url())
     command = ["psql", "-X", "-q", "-h", url.host, "-p", str(url.port), "-U", url.username, "-d", "postgres"]
     for _ in range(2):
         done = subprocess.run(

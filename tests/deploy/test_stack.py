@@ -13,21 +13,11 @@ import httpx
 import psutil
 import pytest
 
-from bench.postgres import NoPostgresError, Postgres
 from deploy.local.runtime import prepare, write_env
 from deploy.local.supervisor import RuntimeProblem
 from orchestration.instance import dagster_instance
 from resources.inbox import Inbox
 from resources.settings import Settings, load_settings, with_driver
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    try:
-        with Postgres() as server:
-            yield server
-    except NoPostgresError as error:
-        pytest.skip(str(error))
 
 
 def wait_for(condition, process, log, seconds=150):

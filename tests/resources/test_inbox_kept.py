@@ -1,7 +1,6 @@
 """What an inbox keeps: over processes, writers, locks and versions."""
 
 import sqlite3
-import threading
 from contextlib import closing
 
 import pytest
@@ -9,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from resources.inbox import Inbox
 from resources.inbox.letters import letter
-from tests.resources.told import TASK, collect, deliver, job, to
+from tests.resources.told import TASK, collect, deliver, job, loses_nothing_under_load, to
 
 
 def test_rows_survive_a_new_process(tmp_path):
@@ -22,38 +21,7 @@ def test_rows_survive_a_new_process(tmp_path):
 
 
 def test_many_writers_and_one_reader_lose_nothing(tmp_path):
-    url = f"sqlite:///{tmp_path / 'inbox.db'}"
-    receiver, sensor = Inbox(url), Inbox(url)
-    jobs = range(1, 41)
-    sensor.register_review("reef.0001", "corners", TASK, None, [job(n) for n in jobs])
-    failures, collected, finished = [], [], threading.Event()
-
-    def write(numbers):
-        try:
-            for number in numbers:
-                assert receiver.insert(to("completed", number + 1, number))
-        except Exception as error:  # shown below: an assertion in a thread is silent
-            failures.append(error)
-
-    def work():
-        try:
-            while not finished.is_set():
-                collected.append(collect(sensor))
-        except Exception as error:
-            failures.append(error)
-
-    writers = [threading.Thread(target=write, args=(jobs[k::4],)) for k in range(4)]
-    worker = threading.Thread(target=work)
-    for thread in (*writers, worker):
-        thread.start()
-    for thread in writers:
-        thread.join()
-    finished.set()
-    worker.join()
-    collected.append(collect(sensor))
-    assert failures == []
-    assert sum(collected) == 1
-    assert sensor.counts() == {("webhook", "done"): len(jobs)}
+    loses_nothing_under_load(f"sqlite:///{tmp_path / 'inbox.db'}")
 
 
 def test_a_locked_database_is_told_and_loses_nothing(tmp_path, monkeypatch):

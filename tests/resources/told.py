@@ -1,8 +1,9 @@
 """What CVAT tells of jobs, and what happens to it in an inbox."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
-from resources.inbox import Delivery, JobState
+from resources.inbox import Delivery, Inbox, JobState
 
 START = datetime(2026, 5, 1, 8, 0, tzinfo=UTC)
 TASK = 7
@@ -55,3 +56,38 @@ def collect(inbox, run="run"):
     for found in due:
         inbox.mark_done(found.batch, found.gate, found.last_id, run)
     return len(due)
+
+
+def loses_nothing_under_load(url):
+    """Four receivers write what forty jobs tell, while the sensor works: their review is collected once, and whole."""
+    sensor, jobs = Inbox(url), range(1, 41)
+    sensor.register_review("reef.0001", "corners", TASK, None, [job(n) for n in jobs])
+    failures, collected, finished = [], [], threading.Event()
+
+    def receive(mine):
+        receiver = Inbox(url)
+        try:
+            for number in mine:
+                assert receiver.insert(to("completed", number + 1, number))
+        except Exception as error:  # shown below: an assertion in a thread is silent
+            failures.append(error)
+
+    def work():
+        try:
+            while not finished.is_set():
+                collected.append(collect(sensor))
+        except Exception as error:
+            failures.append(error)
+
+    receivers = [threading.Thread(target=receive, args=(jobs[k::4],)) for k in range(4)]
+    worker = threading.Thread(target=work)
+    for thread in (*receivers, worker):
+        thread.start()
+    for thread in receivers:
+        thread.join()
+    finished.set()
+    worker.join()
+    collected.append(collect(sensor))
+    assert failures == []
+    assert sum(collected) == 1
+    assert sensor.counts() == {("webhook", "done"): len(jobs)}
