@@ -100,6 +100,7 @@ def compare_batch(
         result.pictures.append(picture)
         if with_changes:
             result.changes += changes_of(picture, mine[image_id], theirs[image_id])
+        picture.outlines = None
     result.pictures.sort(key=lambda p: (p.confusion.micro()["accuracy"] if p.confusion.total else 1.0, p.mean_iou))
     return result
 

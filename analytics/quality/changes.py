@@ -12,9 +12,9 @@ from enum import StrEnum
 import numpy as np
 import pyarrow as pa
 import shapely
-from numpy.typing import NDArray
 
-from analytics.geometry import outlines_flat
+from analytics.quality.moves import moved_px
+from analytics.quality.overlap import Outlines
 from analytics.quality.pictures import OUTLINES, PictureQuality
 from labels.schema import Kind, Shape
 
@@ -73,8 +73,12 @@ class Change:
 
 def changes_of(picture: PictureQuality, before: Sequence[Shape], after: Sequence[Shape]) -> list[Change]:
     """What was done to the outlines of one picture, in the order of ``after``, deleted ones last."""
+    outlines = picture.outlines
+    if outlines is None:
+        return []
+    pixels = dict(zip(map(id, outlines.shapes), outlines.pixels().tolist(), strict=True))
     pairs = [(a, b, value) for a, b, value in picture.pairs if b.kind in OUTLINES]
-    distance = _moved([(a, b) for a, b, value in pairs if value < 1])
+    distance = _moved(outlines, [(a, b) for a, b, value in pairs if value < 1])
     partner = {id(b): (a, value) for a, b, value in pairs}
     kept = {id(a) for a, _, _ in pairs}
     found = []
@@ -82,11 +86,11 @@ def changes_of(picture: PictureQuality, before: Sequence[Shape], after: Sequence
         if shape.kind not in OUTLINES:
             continue
         if id(shape) in partner:
-            found.append(_kept(*partner[id(shape)], shape, picture.pixels, distance))
+            found.append(_kept(*partner[id(shape)], shape, pixels, distance))
         else:
-            found.append(_alone(What.ADDED, shape, picture.pixels[id(shape)]))
+            found.append(_alone(What.ADDED, shape, pixels[id(shape)]))
     deleted = [s for s in before if s.kind in OUTLINES and id(s) not in kept]
-    return [*found, *(_alone(What.DELETED, shape, picture.pixels[id(shape)]) for shape in deleted)]
+    return [*found, *(_alone(What.DELETED, shape, pixels[id(shape)]) for shape in deleted)]
 
 
 def changes_table(changes: Sequence[Change]) -> pa.Table:
@@ -110,19 +114,23 @@ def _kept(
     return Change(after.image_id, what, after.label, before.label, value, changed, moved, before.model, after.annotator)
 
 
-def _moved(pairs: Sequence[tuple[Shape, Shape]]) -> dict[int, float]:
+def _moved(outlines: Outlines, pairs: Sequence[tuple[Shape, Shape]]) -> dict[int, float]:
     """Hausdorff distance of both outlines, by ``id`` of the second; polygons only."""
-    polygons = [(a, b) for a, b in pairs if a.kind == b.kind == Kind.POLYGON]
-    if not polygons:
-        return {}
-    one, other = (_rings([pair[side] for pair in polygons]) for side in (0, 1))
-    distances = shapely.hausdorff_distance(one, other).tolist()
-    return {id(b): d for (_, b), d in zip(polygons, distances, strict=True)}
-
-
-def _rings(shapes: Sequence[Shape]) -> NDArray[np.object_]:
-    flat, sizes = outlines_flat(shapes)
-    return np.asarray(shapely.linearrings(flat.reshape(-1, 2), indices=np.repeat(np.arange(len(shapes)), sizes // 2)))
+    place = {id(shape): k for k, shape in enumerate(outlines.shapes)}
+    found = {}
+    whole, places = outlines.whole.tolist(), []
+    for a, b in pairs:
+        if whole[place[id(a)]] and whole[place[id(b)]]:
+            places.append((place[id(a)], place[id(b)]))
+        elif a.kind == b.kind == Kind.POLYGON:  # holes are no part of the distance
+            rings = [shapely.linearrings(np.reshape(shape.points, (-1, 2))) for shape in (a, b)]
+            found[id(b)] = float(shapely.hausdorff_distance(*rings))
+    if places:
+        starts, counts = outlines.corners()
+        sides = np.array(places).T
+        distances = moved_px(outlines.points.reshape(-1, 2), starts[sides], counts[sides])
+        found |= zip((id(outlines.shapes[k]) for k in sides[1]), distances.tolist(), strict=True)
+    return found
 
 
 def _alone(what: What, shape: Shape, pixels: float) -> Change:

@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analytics.geometry import outlines_flat
 from analytics.quality.counts import Confusion
 from analytics.quality.keypoints import skeleton_similarity
+from analytics.quality.overlap import Outlines, outline_iou, outlines_of
 from analytics.quality.pairing import Pairing, pair
-from analytics.quality.runs import Runs, areas, iou, runs_of, visible
+from analytics.quality.runs import areas, iou, visible
 from labels.schema import Kind, Shape
 
 OUTLINES = (Kind.POLYGON, Kind.MASK)
@@ -77,7 +77,7 @@ class PictureQuality:
         overlaps: similarity of every pair, and of every shape alone its best to any; their mean is CVAT's mean IoU.
         ious: similarity of pairs only.
         pairs: (ds, gt, similarity).
-        pixels: area of every outline, by ``id`` of its row.
+        outlines: of both sides, ``ds`` first; None where there is none, and in a batch, which is too big to keep them.
     """
 
     image_id: str
@@ -86,7 +86,7 @@ class PictureQuality:
     pairs: list[tuple[Shape, Shape, float]] = field(default_factory=list)
     conflicts: list[dict[str, object]] = field(default_factory=list)
     empty: Counter[str] = field(default_factory=Counter)
-    pixels: dict[int, float] = field(default_factory=dict)
+    outlines: Outlines | None = None
 
     @property
     def mean_iou(self) -> float:
@@ -141,33 +141,16 @@ def compare_picture(
 def _outline_similarity(
     ds: Sequence[Shape], gt: Sequence[Shape], size: tuple[int, int], settings: QualitySettings, result: PictureQuality
 ) -> NDArray[np.float64]:
-    mine, theirs = runs_of(ds, *size), runs_of(gt, *size)
-    every = [*ds, *gt]
-    result.pixels = dict(zip(map(id, every), _pixels(every, [*mine, *theirs]), strict=True))
-    if settings.visible_only:
-        seen, whole = visible(mine), areas(mine)
-        share = np.divide(areas(seen), whole, out=np.ones(len(mine)), where=whole > 0)
-        for i in np.flatnonzero(share < settings.visibility_threshold):
-            result.conflicts.append(conflict(Conflict.COVERED, ds[int(i)], None, float(share[i])))
-        mine, theirs = seen, visible(theirs)
-    return iou(mine, theirs)
-
-
-def _pixels(shapes: Sequence[Shape], runs: Sequence[Runs]) -> list[float]:
-    """Area of each; of whole polygons by the shoelace formula, which is much faster than counting pixels."""
-    found = np.zeros(len(shapes))
-    simple = [k for k, s in enumerate(shapes) if s.kind == Kind.POLYGON and not s.holes and len(s.points) >= 6]
-    if simple:
-        flat, sizes = outlines_flat([shapes[k] for k in simple])
-        x, y = flat.reshape(-1, 2).T
-        lengths = sizes // 2
-        starts = np.cumsum(lengths) - lengths
-        after = np.arange(1, len(x) + 1)
-        after[starts + lengths - 1] = starts
-        found[simple] = np.abs(np.add.reduceat(x * y[after] - x[after] * y, starts)) / 2
-    others = sorted(set(range(len(shapes))) - set(simple))
-    found[others] = areas([runs[k] for k in others])
-    return list(found.tolist())
+    result.outlines = outlines_of([*ds, *gt], *size)
+    if not settings.visible_only:
+        return outline_iou(result.outlines, len(ds))
+    every = np.arange(len(result.outlines.shapes))
+    mine, theirs = result.outlines.runs(every[: len(ds)]), result.outlines.runs(every[len(ds) :])
+    seen, whole = visible(mine), areas(mine)
+    share = np.divide(areas(seen), whole, out=np.ones(len(mine)), where=whole > 0)
+    for i in np.flatnonzero(share < settings.visibility_threshold):
+        result.conflicts.append(conflict(Conflict.COVERED, ds[int(i)], None, float(share[i])))
+    return iou(seen, visible(theirs))
 
 
 def _tag_similarity(ds: Sequence[Shape], gt: Sequence[Shape]) -> NDArray[np.float64]:
