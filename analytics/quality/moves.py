@@ -12,8 +12,10 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-MOST_AT_ONCE = 1_000_000
+MOST_AT_ONCE = 500_000
 """Corners beside corners that are looked at together; rings with more by themselves are left to GEOS."""
+ROOM = np.float32(1e-9)
+"""Beside a thousandth of it, what single precision may take from a squared distance, by the square of the extent."""
 
 
 def moved_px(corners: NDArray[np.float64], starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -46,53 +48,69 @@ def moved_px(corners: NDArray[np.float64], starts: NDArray[np.int64], counts: ND
 def _distances(
     corners: NDArray[np.float64], starts: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Both rings of pair k are ``2 k`` and ``2 k + 1`` below, ``(x or y, ring, corner)``; the last corner fills up."""
-    start, count = starts.T.reshape(-1, 1), counts.T.reshape(-1, 1)
-    nth = np.arange(int(count.max()))
-    after = nth + 1
-    flat = np.ascontiguousarray(corners.T)
-    ring = flat[:, start + np.minimum(nth, count - 1)]
-    following = flat[:, start + np.where(after < count, after, 0)]
-    partner = np.arange(len(start)) ^ 1
-    near = _nearest_corner(ring)
-    before = np.where(near > 0, near, count[partner]) - 1
-    others = partner[:, None]
-    bound = _squares(ring, ring[:, others, near], following[:, others, near])
-    np.minimum(bound, _squares(ring, ring[:, others, before], following[:, others, before]), out=bound)
-    bound = bound.reshape(len(start) // 2, -1)
-    known = _to_ring(ring, following, np.arange(len(bound)), bound.argmax(axis=1))
+    start, count = starts.T.reshape(-1, 1), counts.T.reshape(-1, 1)  # the rings of pair k are 2 k and 2 k + 1
+    places = start + np.minimum(np.arange(int(count.max())), count - 1)  # the last corner fills short rings up
+    bound = _bounds(corners, places, count).reshape(len(start) // 2, -1)
+
+    def to_other_ring(pair: NDArray[np.int64], corner: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Squared distance of corners, counted through both rings of a pair, to the other ring."""
+        side, place = np.divmod(corner, places.shape[1])
+        own = 2 * pair + side
+        edges = places[own ^ 1]
+        ends = np.where(edges + 1 < start[own ^ 1] + count[own ^ 1], edges + 1, start[own ^ 1])
+        return _squares(corners[places[own, place]], corners, edges, ends).min(axis=1, initial=np.inf)
+
+    pairs, farthest = np.arange(len(bound)), bound.argmax(axis=1)
+    known = to_other_ring(pairs, farthest)
+    bound[pairs, farthest] = 0
     pair, corner = np.nonzero(bound > known[:, None])
-    np.maximum.at(known, pair, _to_ring(ring, following, pair, corner))
+    np.maximum.at(known, pair, to_other_ring(pair, corner))
     return np.sqrt(known)
 
 
-def _to_ring(
-    ring: NDArray[np.float64], following: NDArray[np.float64], pair: NDArray[np.int64], corner: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Squared distance of corners to the nearest edge of the other ring; ``corner`` counts through both rings."""
-    side, place = np.divmod(corner, ring.shape[2])
-    own = 2 * pair + side
-    return _squares(ring[:, own, place, None], ring[:, own ^ 1], following[:, own ^ 1]).min(axis=1, initial=np.inf)
-
-
-def _nearest_corner(ring: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Of every corner, which one of the other ring is nearest; roughly, in single precision: any would be right."""
-    x, y = (ring - np.repeat(ring[:, ::2, :1], 2, axis=1)).astype(np.float32)
+def _bounds(corners: NDArray[np.float64], places: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.float32]:
+    """No corner's squared distance to the other ring is larger; in single precision, with room for its roundings."""
+    origin = corners[np.repeat(places[::2, 0], 2)].T[:, :, None]
+    x, y = (corners[:, axis][places] - origin[axis] for axis in (0, 1))
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    partner = np.arange(len(places)) ^ 1
+    squares = x * x + y * y
     # |a - b|2 = |a|2 - 2 ab + |b|2, of which |a|2 is the same for all b
     mine = np.stack([-2 * x, -2 * y, np.ones_like(x)], axis=2)
-    theirs = np.stack([x, y, x * x + y * y], axis=1)[np.arange(len(x)) ^ 1]
-    return (mine @ theirs).argmin(axis=2)
+    near = (mine @ np.stack([x, y, squares], axis=1)[partner]).argmin(axis=2)
+    others = partner[:, None] * places.shape[1]
+    before = np.where(near > 0, near, count[partner]) - 1
+    after = np.where(near + 1 < count[partner], near + 1, 0)
+    bound = np.minimum(*(_to_edges(x, y, others + near, others + beside) for beside in (before, after)))
+    return np.asarray(bound * np.float32(1.001) + ROOM * squares.max())
 
 
-def _squares(point: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared distance of points to edges without their ends, which are starts of others; x and y come first."""
-    across, down = end - start
-    x, y = point - start
+def _to_edges(
+    x: NDArray[np.float32], y: NDArray[np.float32], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Squared distance of every corner to an edge of its own, by places in ``x`` and ``y``."""
+    start_x, start_y = x.take(starts), y.take(starts)
+    across, down = x.take(ends) - start_x, y.take(ends) - start_y
+    off_x, off_y = x - start_x, y - start_y
+    share = (off_x * across + off_y * down) / np.maximum(across * across + down * down, np.float32(1e-30))
+    np.minimum(np.maximum(share, 0, out=share), 1, out=share)
+    off_x -= share * across
+    off_y -= share * down
+    return off_x * off_x + off_y * off_y
+
+
+def _squares(
+    point: NDArray[np.float64], corners: NDArray[np.float64], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Squared distance of points to edges without their ends, which are starts of others; in the order of GEOS."""
+    start_x, start_y = corners[:, 0][starts], corners[:, 1][starts]
+    across, down = corners[:, 0][ends] - start_x, corners[:, 1][ends] - start_y
+    x, y = point.T[:, :, None]
     length = across * across + down * down
-    share = (x * across + y * down) / np.where(length > 0, length, 1)
+    share = ((x - start_x) * across + (y - start_y) * down) / np.where(length > 0, length, 1)
     share *= (share > 0) & (share < 1)
-    x, y = point - (start + share * (across, down))
-    return x * x + y * y
+    x, y = x - (start_x + share * across), y - (start_y + share * down)
+    return np.asarray(x * x + y * y)
 
 
 def _by_geos(corners: NDArray[np.float64], starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.float64]:

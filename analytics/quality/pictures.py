@@ -22,6 +22,8 @@ from analytics.quality.runs import areas, iou, visible
 from labels.schema import Kind, Shape
 
 OUTLINES = (Kind.POLYGON, Kind.MASK)
+UNMATCHED = -1
+"""Row and column of the confusion matrix for shapes alone."""
 Similarity = Callable[[Sequence[Shape], Sequence[Shape]], NDArray[np.float64]]
 
 
@@ -78,6 +80,7 @@ class PictureQuality:
         ious: similarity of pairs only.
         pairs: (ds, gt, similarity).
         outlines: of both sides, ``ds`` first; None where there is none, and in a batch, which is too big to keep them.
+        pairing: of the outlines; likewise.
     """
 
     image_id: str
@@ -87,6 +90,7 @@ class PictureQuality:
     conflicts: list[dict[str, object]] = field(default_factory=list)
     empty: Counter[str] = field(default_factory=Counter)
     outlines: Outlines | None = None
+    pairing: Pairing | None = None
 
     @property
     def mean_iou(self) -> float:
@@ -128,11 +132,15 @@ def compare_picture(
         ),
         ((Kind.TAG,), _tag_similarity, 0.5),
     ]
+    present = {s.kind for s in [*ds, *gt]}
     for kinds, similarity, threshold in pools:
-        mine, theirs = [s for s in ds if s.kind in kinds], [s for s in gt if s.kind in kinds]
-        if mine or theirs:
-            paired = pair(similarity(mine, theirs), [s.label for s in mine], [s.label for s in theirs], threshold)
-            _count(result, paired, mine, theirs, index, settings)
+        if present.isdisjoint(kinds):
+            continue
+        mine, theirs = ([s for s in side if s.kind in kinds] for side in (ds, gt))
+        paired = pair(similarity(mine, theirs), [s.label for s in mine], [s.label for s in theirs], threshold)
+        _count(result, paired, mine, theirs, index, settings)
+        if kinds is OUTLINES:
+            result.pairing = paired
     if settings.empty_is_annotated:
         _count_empty(result, bool(ds), bool(gt))
     return result
@@ -165,24 +173,27 @@ def _count(
     index: dict[str, int],
     settings: QualitySettings,
 ) -> None:
-    matrix = result.confusion.matrix
     result.overlaps += paired.overlaps()
-    for i, j in paired.pairs:
-        a, b, value = ds[i], gt[j], float(paired.similarity[i, j])
-        matrix[index[a.label], index[b.label]] += 1
+    mine, theirs = [index[shape.label] for shape in ds], [index[shape.label] for shape in gt]
+    cells = [(mine[i], theirs[j]) for i, j in paired.pairs]
+    cells += [(mine[i], UNMATCHED) for i in paired.extra]
+    cells += [(UNMATCHED, theirs[j]) for j in paired.missing]
+    np.add.at(result.confusion.matrix, tuple(np.array(cells, np.int64).T), 1)
+    for (i, j), value in zip(paired.pairs, paired.values, strict=True):
+        a, b = ds[i], gt[j]
         result.pairs.append((a, b, value))
-        if a.label != b.label:
+        if mine[i] != theirs[j]:
             result.conflicts.append(conflict(Conflict.LABEL, a, b, value))
-        elif any(a.attributes.get(name) != b.attributes.get(name) for name in settings.compared_attributes):
+        elif settings.compared_attributes and _differ(a, b, settings.compared_attributes):
             result.conflicts.append(conflict(Conflict.ATTRIBUTES, a, b, None))
         if 0 < value < settings.low_overlap_threshold:
             result.conflicts.append(conflict(Conflict.LOW_OVERLAP, a, b, value))
-    for i in paired.extra:
-        matrix[index[ds[i].label], -1] += 1
-        result.conflicts.append(conflict(Conflict.EXTRA, ds[i], None, None))
-    for j in paired.missing:
-        matrix[-1, index[gt[j].label]] += 1
-        result.conflicts.append(conflict(Conflict.MISSING, None, gt[j], None))
+    result.conflicts += [conflict(Conflict.EXTRA, ds[i], None, None) for i in paired.extra]
+    result.conflicts += [conflict(Conflict.MISSING, None, gt[j], None) for j in paired.missing]
+
+
+def _differ(a: Shape, b: Shape, attributes: Sequence[str]) -> bool:
+    return any(a.attributes.get(name) != b.attributes.get(name) for name in attributes)
 
 
 def _count_empty(result: PictureQuality, some_ds: bool, some_gt: bool) -> None:
