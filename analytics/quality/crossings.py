@@ -95,7 +95,7 @@ def rings_of(points: NDArray[np.float64], sizes: NDArray[np.int64], width: int) 
 
 def crossings_of(rings: Rings, height: int) -> NDArray[np.integer]:
     """All crossings, in no order, as ``slot * (height + 1) + row``, rows 0..height; an even number in every slot."""
-    whole = np.int32 if int(rings.slot[-1]) * (height + 1) < 2**31 else np.int64
+    whole = np.int32 if max(int(rings.slot[-1]), rings.crossings) * (height + 1) < 2**31 else np.int64
     crossed, steep = rings.count > 0, np.abs(rings.down) > rings.across
     found = [np.zeros(0, whole)]
     for edges, fifths in ((crossed & ~steep, _on_flat_edges), (crossed & steep, _on_steep_edges)):
@@ -104,15 +104,15 @@ def crossings_of(rings: Rings, height: int) -> NDArray[np.integer]:
             continue
         count = rings.count[chosen]
         before = np.cumsum(count) - count
-        nth = np.arange(int(count.sum()))
-        rows: NDArray[Any] = fifths(rings, chosen, count, before, nth.astype(float)).astype(whole)
+        nth: NDArray[Any] = np.arange(int(count.sum()), dtype=whole)
+        rows: NDArray[Any] = fifths(rings, chosen, count, before, nth).astype(whole)
         # A row is covered from its middle on: the least whole (fifth - 2) / 5 that is not above it.
         rows += FIFTHS - 3
         rows //= FIFTHS
         np.minimum(rows, height, out=rows)
         np.maximum(rows, 0, out=rows)
         rows += np.repeat(((rings.place[chosen] - before) * (height + 1)).astype(whole), count)
-        rows += (nth * (height + 1)).astype(whole)
+        rows += nth * (height + 1)
         found.append(rows)
     return np.concatenate(found)
 
@@ -122,7 +122,7 @@ def _on_flat_edges(
     chosen: NDArray[np.int64],
     count: NDArray[np.int32],
     before: NDArray[np.int64],
-    nth: NDArray[np.float64],
+    nth: NDArray[np.integer],
 ) -> NDArray[np.float64]:
     """Height of every crossing in fifths, of edges that go at least as far across as down.
 
@@ -149,7 +149,7 @@ def _on_steep_edges(
     chosen: NDArray[np.int64],
     count: NDArray[np.int32],
     before: NDArray[np.int64],
-    nth: NDArray[np.float64],
+    nth: NDArray[np.integer],
 ) -> NDArray[np.float64]:
     """The same of edges that go farther down than across: the last step, from above, on this side of the middle."""
     across, down = rings.across[chosen], rings.down[chosen]
@@ -168,8 +168,11 @@ def _on_steep_edges(
 
 
 def _each(count: NDArray[np.int32], *values: NDArray[np.number]) -> NDArray[np.float64]:
-    """Values of edges for each of their crossings, ``(len(values), crossings)``; all at once is the quickest."""
-    return np.repeat(np.column_stack(values).astype(float, copy=False), count, axis=0).T
+    """Up to four values of edges for each of their crossings, ``(len(values), crossings)``."""
+    table = np.empty((len(count), 4))  # rows of 32 bytes are what numpy repeats the quickest
+    for column, own in enumerate(values):
+        table[:, column] = own
+    return np.repeat(table, count, axis=0).T[: len(values)]
 
 
 def _columns(

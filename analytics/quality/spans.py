@@ -10,6 +10,7 @@ Columns and rows are whole pixels of the picture. A span is the rows ``[top, bot
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,10 @@ from analytics.quality.crossings import Rings, crossings_of, rings_of
 
 MOST_CROSSINGS = 4_000_000
 """More in one picture would take too much memory (about 80 bytes each)."""
-MOST_MEETINGS = 1_000_000
-"""More spans beside spans of the same column are too many to hold each against each."""
+AT_ONCE = 1 << 15
+"""Columns of pairs that are looked at together: few enough for the processor's cache."""
+MOST_MEETINGS = 16 * AT_ONCE
+"""More spans beside spans in these columns are too many to hold each against each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +84,27 @@ def iou_of(spans: Spans, ds: int) -> NDArray[np.float64] | None:
     if not len(i):
         return found
     columns = last[i, j] - first[i, j] + 1
-    begins = np.cumsum(columns) - columns
-    step = np.arange(int(columns.sum()))
-    slots = [np.repeat(rings.slot[k] - rings.first[k] + first[i, j] - begins, columns) + step for k in (i, j + ds)]
-    common = _common_rows(spans, *slots)
-    if common is None:
-        return None
-    both = np.add.reduceat(common, begins)
+    one, other = (rings.slot[k] - rings.first[k] + first[i, j] for k in (i, j + ds))
+    both = np.empty(len(i), np.int64)
+    cuts = np.searchsorted(np.cumsum(columns), np.arange(AT_ONCE, int(columns.sum()), AT_ONCE))
+    for begin, end in pairwise(np.unique([0, *cuts, len(i)]).tolist()):
+        common = _common_pixels(spans, one[begin:end], other[begin:end], columns[begin:end])
+        if common is None:
+            return None
+        both[begin:end] = common
     either = spans.areas[i] + spans.areas[j + ds] - both
     found[i, j] = both / np.maximum(either, 1)
     return found
+
+
+def _common_pixels(
+    spans: Spans, one: NDArray[np.int64], other: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.int64] | None:
+    """Pixels that outlines have in common, pair by pair, from one slot each on; None where too many spans meet."""
+    begins = np.cumsum(columns) - columns
+    step = np.arange(int(columns.sum()))
+    rows = _common_rows(spans, *(np.repeat(slot - begins, columns) + step for slot in (one, other)))
+    return None if rows is None else np.add.reduceat(rows, begins, dtype=np.int64)
 
 
 def _common_rows(spans: Spans, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.integer] | None:
