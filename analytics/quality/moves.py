@@ -13,7 +13,9 @@ import shapely
 from numpy.typing import NDArray
 
 MOST_AT_ONCE = 500_000
-"""Corners beside corners that are looked at together; rings with more by themselves are left to GEOS."""
+"""Corners beside corners that are looked at together."""
+LONG = 500
+"""From so many corners on, the nearest ones are looked up in a tree."""
 ROOM = np.float32(1e-9)
 """Beside a thousandth of it, what single precision may take from a squared distance, by the square of the extent."""
 
@@ -34,14 +36,13 @@ def moved_px(corners: NDArray[np.float64], starts: NDArray[np.int64], counts: ND
     # Rings are filled up to the longest of their block, so blocks are of about one length.
     size = np.ceil(np.log2(longest)).astype(int)
     if not np.isfinite(corners).all():
-        size[:] = 64
+        return _by_geos(corners, starts, counts)
     for exponent in np.unique(size).tolist():
         block = np.flatnonzero(size == exponent)
-        most = MOST_AT_ONCE >> (2 * exponent + 1)
-        for first in range(0, len(block), max(1, most)):
-            chosen = block[first : first + max(1, most)]
-            measure = _distances if most else _by_geos
-            found[chosen] = measure(corners, starts[:, chosen], counts[:, chosen])
+        most = max(1, MOST_AT_ONCE >> (2 * exponent + 1))
+        for first in range(0, len(block), most):
+            chosen = block[first : first + most]
+            found[chosen] = _distances(corners, starts[:, chosen], counts[:, chosen])
     return found
 
 
@@ -63,8 +64,13 @@ def _distances(
     pairs, farthest = np.arange(len(bound)), bound.argmax(axis=1)
     known = to_other_ring(pairs, farthest)
     bound[pairs, farthest] = 0
-    pair, corner = np.nonzero(bound > known[:, None])
-    np.maximum.at(known, pair, to_other_ring(pair, corner))
+    most = max(1, MOST_AT_ONCE // places.shape[1])
+    while len((left := np.nonzero(bound > known[:, None]))[0]):
+        if len(left[0]) > most:  # those first that may raise what is known the most
+            highest = np.argpartition(-bound[left], most)[:most]
+            left = left[0][highest], left[1][highest]
+        np.maximum.at(known, left[0], to_other_ring(*left))
+        bound[left] = 0
     return np.sqrt(known)
 
 
@@ -74,15 +80,26 @@ def _bounds(corners: NDArray[np.float64], places: NDArray[np.int64], count: NDAr
     x, y = (corners[:, axis][places] - origin[axis] for axis in (0, 1))
     x, y = x.astype(np.float32), y.astype(np.float32)
     partner = np.arange(len(places)) ^ 1
-    squares = x * x + y * y
-    # |a - b|2 = |a|2 - 2 ab + |b|2, of which |a|2 is the same for all b
-    mine = np.stack([-2 * x, -2 * y, np.ones_like(x)], axis=2)
-    near = (mine @ np.stack([x, y, squares], axis=1)[partner]).argmin(axis=2)
+    near = _nearest_corners(x, y, count)
     others = partner[:, None] * places.shape[1]
     before = np.where(near > 0, near, count[partner]) - 1
     after = np.where(near + 1 < count[partner], near + 1, 0)
     bound = np.minimum(*(_to_edges(x, y, others + near, others + beside) for beside in (before, after)))
-    return np.asarray(bound * np.float32(1.001) + ROOM * squares.max())
+    return np.asarray(bound * np.float32(1.001) + ROOM * (x * x + y * y).max())
+
+
+def _nearest_corners(x: NDArray[np.float32], y: NDArray[np.float32], count: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of every corner the number of the one of the other ring that is nearest, or as good as."""
+    if x.shape[1] > LONG:
+        from scipy.spatial import cKDTree  # slow to load
+
+        rings = np.stack([x, y], axis=2)
+        trees = [cKDTree(ring[:own]) for ring, own in zip(rings, count[:, 0], strict=True)]
+        return np.stack([trees[k ^ 1].query(ring)[1] for k, ring in enumerate(rings)])
+    # |a - b|2 = |a|2 - 2 ab + |b|2, of which |a|2 is the same for all b
+    mine = np.stack([-2 * x, -2 * y, np.ones_like(x)], axis=2)
+    theirs = np.stack([x, y, x * x + y * y], axis=1)[np.arange(len(x)) ^ 1]
+    return np.asarray((mine @ theirs).argmin(axis=2))
 
 
 def _to_edges(

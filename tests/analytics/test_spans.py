@@ -138,9 +138,15 @@ def test_moves_are_geos_distances(seed):
     assert moved_px(corners, starts, counts) == pytest.approx(expected, rel=1e-13)
 
 
-def test_moves_of_long_outlines_are_left_to_geos(monkeypatch):
-    corners = np.random.default_rng(5).normal(0, 100, (80, 2))
-    starts, counts = np.array([[0, 30], [40, 35]]), np.array([[30, 5], [40, 5]])
+def test_moves_of_long_outlines_are_the_same_by_another_way(monkeypatch):
+    corners = np.random.default_rng(5).normal(0, 100, (90, 2))
+    starts, counts = np.array([[0, 30, 5], [40, 35, 60]]), np.array([[30, 5, 20], [40, 5, 30]])
     before = moved_px(corners, starts, counts)
-    monkeypatch.setattr(moves, "MOST_AT_ONCE", 200)
-    assert moved_px(corners, starts, counts) == pytest.approx(before, rel=1e-13)
+    monkeypatch.setattr(moves, "LONG", 4)
+    monkeypatch.setattr(moves, "MOST_AT_ONCE", 120)
+    assert moved_px(corners, starts, counts).tolist() == before.tolist()
+
+
+def test_a_corner_that_is_no_number_does_not_touch_the_moves_of_others():
+    corners = np.array([[0, 0], [9, 0], [9, 9], [0, 0], [9, 0], [9, 5], [1, 1], [2, np.nan], [3, 5]])
+    assert moved_px(corners, np.array([[0], [3]]), np.array([[3], [3]])) == pytest.approx([4])
