@@ -15,13 +15,12 @@ from faster_coco_eval.core import mask as coco_mask
 from numpy.typing import NDArray
 
 from analytics.geometry import outlines_flat
+from analytics.quality.crossings import HALF_PIXEL
 from labels.formats.rle import unpack_counts
 from labels.schema import Kind, Shape
 
 Runs = dict[str, Any]
 """``{"size": [height, width], "counts": bytes}``."""
-
-HALF_PIXEL = 0.5
 
 
 def runs_of(shapes: Sequence[Shape], width: int, height: int) -> list[Runs]:
