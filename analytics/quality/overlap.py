@@ -7,7 +7,7 @@ pictures that are too much for spans, by run lengths (``analytics.quality.runs``
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ class Outlines:
         whole: ``(len(shapes),)`` bool: polygons of three corners and more, without holes.
         points: x, y, x, y, ... of these in label coordinates, one polygon after the other.
         sizes: how many of ``points`` are each one's.
+        made: run lengths that were asked for, by place.
     """
 
     shapes: Sequence[Shape]
@@ -41,15 +42,15 @@ class Outlines:
     whole: NDArray[np.bool_]
     points: NDArray[np.float64]
     sizes: NDArray[np.int64]
+    made: dict[int, Runs] = field(default_factory=dict)
 
     def pixels(self) -> NDArray[np.float64]:
         """Area of each; of whole polygons by the shoelace formula, which is much faster than counting pixels."""
         found = np.zeros(len(self.shapes))
         if len(self.sizes):
             found[self.whole] = _shoelace(self.points, self.sizes // 2)
-        others = [shape for shape, whole in zip(self.shapes, self.whole.tolist(), strict=True) if not whole]
-        if others:
-            found[~self.whole] = areas(runs_of(others, self.width, self.height))
+        others = np.flatnonzero(~self.whole)
+        found[others] = areas(self.runs(others))
         return found
 
     def corners(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -59,8 +60,10 @@ class Outlines:
         return np.cumsum(counts) - counts, counts
 
     def runs(self, places: NDArray[np.int64]) -> list[Runs]:
-        """Run lengths of some of them."""
-        return runs_of([self.shapes[k] for k in places.tolist()], self.width, self.height)
+        """Run lengths of some of them, made once."""
+        missing = [k for k in places.tolist() if k not in self.made]
+        self.made.update(zip(missing, runs_of([self.shapes[k] for k in missing], self.width, self.height), strict=True))
+        return [self.made[k] for k in places.tolist()]
 
 
 def outlines_of(shapes: Sequence[Shape], width: int, height: int) -> Outlines:
