@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 
 from analytics.quality import QualitySettings, compare_batch, compare_picture, oks, pair
 from analytics.quality.detection import average_precision
-from analytics.quality.runs import iou, runs_of
+from analytics.quality.overlap import outline_iou, outlines_of
 from labels.schema import Kind, Shape
 
 VECTORS = Path(__file__).resolve().parents[2] / "shared" / "vectors" / "quality.json"
@@ -93,7 +93,7 @@ def speed_rows() -> list[dict[str, object]]:
         _ratio("quality.vs_one_call_per_picture", seconds, "s", "one pycocotools call + scipy, stops at the matches",
                by_picture[0], note),
         _ratio("quality.matching_vs_one_call", matching[0], "s", "one pycocotools call + scipy", by_picture[0],
-               f"run lengths, IoUs and assignment on both sides and nothing else, best of {TIMES} in turns; {note}"),
+               f"pixels, IoUs and assignment on both sides and nothing else, best of {TIMES} in turns; {note}"),
     ]  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def _reference(ds: list[Shape], gt: list[Shape]) -> int:
 
 def _matches(ds: list[Shape], gt: list[Shape]) -> int:
     """What the references do, by our own parts."""
-    similarity = iou(runs_of(ds, SIDE, SIDE), runs_of(gt, SIDE, SIDE))
+    similarity = outline_iou(outlines_of([*ds, *gt], SIDE, SIDE), len(ds))
     return len(pair(similarity, [s.label for s in ds], [s.label for s in gt], THRESHOLD).matches)
 
 

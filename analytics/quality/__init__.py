@@ -1,9 +1,10 @@
 """Quality of labels, recomputed outside CVAT from label tables.
 
 Belongs here: pairing shapes of two sides and counting as CVAT does (``pairing``, ``pictures``, ``counts``, ``batch``),
-what people changed in proposals (``changes``), lattice nodes in pixels (``keypoints``), and measures CVAT has not:
-average precision, panoptic quality, boundaries (``detection``), agreement between people (``agreement``), and rules a
-set of outlines should keep (``rules``).
+the pixels that outlines cover and share (``overlap``, by ``crossings`` and ``spans``, else by ``runs``), what people
+changed in proposals (``changes``) and how far (``moves``), lattice nodes in pixels (``keypoints``), and measures CVAT
+has not: average precision, panoptic quality, boundaries (``detection``), agreement between people (``agreement``), and
+rules a set of outlines should keep (``rules``).
 Stays out: where tables lie, reports for people (``analytics.report``), Dagster.
 """
 

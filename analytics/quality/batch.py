@@ -99,14 +99,21 @@ def compare_batch(
         result.confusion.matrix += picture.confusion.matrix
         result.pictures.append(picture)
         if with_changes:
-            result.changes += changes_of(picture, mine[image_id], theirs[image_id])
-    result.pictures.sort(key=lambda p: (p.confusion.micro()["accuracy"] if p.confusion.total else 1.0, p.mean_iou))
+            result.changes += changes_of(picture)
+        picture.outlines = picture.pairing = None
+    result.pictures.sort(key=_rank)
     return result
 
 
 def conflicts_table(conflicts: Sequence[Mapping[str, object]], gate: str) -> pa.Table:
     """Conflicts as a table of :data:`CONFLICT_SCHEMA`."""
     return pa.Table.from_pylist([{**c, "gate": gate} for c in conflicts], schema=CONFLICT_SCHEMA)
+
+
+def _rank(picture: PictureQuality) -> tuple[float, float]:
+    """The worst first: by accuracy, then by mean IoU."""
+    counts = picture.confusion
+    return counts.valid / counts.total if counts.total else 1.0, picture.mean_iou
 
 
 def _by_picture(shapes: Iterable[Shape], sizes: Mapping[str, tuple[int, int]]) -> defaultdict[str, list[Shape]]:

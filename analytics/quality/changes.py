@@ -5,17 +5,18 @@ The measure of a reshape is the area that changed hands, and how far the outline
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-from analytics.geometry import outlines_flat
-from analytics.quality.pictures import OUTLINES, PictureQuality
+from analytics.quality.moves import moved_px
+from analytics.quality.overlap import Outlines
+from analytics.quality.pictures import PictureQuality
 from labels.schema import Kind, Shape
 
 UNCHANGED_IOU = 0.995
@@ -47,8 +48,7 @@ CHANGE_SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One shape's way from proposal to review.
 
     Attributes:
@@ -71,60 +71,64 @@ class Change:
     annotator: str | None
 
 
-def changes_of(picture: PictureQuality, before: Sequence[Shape], after: Sequence[Shape]) -> list[Change]:
-    """What was done to the outlines of one picture, in the order of ``after``, deleted ones last."""
-    pairs = [(a, b, value) for a, b, value in picture.pairs if b.kind in OUTLINES]
-    distance = _moved([(a, b) for a, b, value in pairs if value < 1])
-    partner = {id(b): (a, value) for a, b, value in pairs}
-    kept = {id(a) for a, _, _ in pairs}
-    found = []
-    for shape in after:
-        if shape.kind not in OUTLINES:
-            continue
-        if id(shape) in partner:
-            found.append(_kept(*partner[id(shape)], shape, picture.pixels, distance))
-        else:
-            found.append(_alone(What.ADDED, shape, picture.pixels[id(shape)]))
-    deleted = [s for s in before if s.kind in OUTLINES and id(s) not in kept]
-    return [*found, *(_alone(What.DELETED, shape, picture.pixels[id(shape)]) for shape in deleted)]
+def changes_of(picture: PictureQuality) -> list[Change]:
+    """What was done to the outlines of one picture, in the order of ``gt``, deleted ones last.
+
+    ``ds`` of the comparison is what was proposed, ``gt`` what came out of it.
+    """
+    outlines, pairing = picture.outlines, picture.pairing
+    if outlines is None or pairing is None:
+        return []
+    count = len(pairing.similarity)
+    before, after = outlines.shapes[:count], outlines.shapes[count:]
+    pixels = outlines.pixels()
+    one, other = np.array(pairing.pairs, np.int64).reshape(-1, 2).T
+    ious = pairing.similarity[one, other]
+    # With intersection I, IoU = I / (one + other - I), and the area in one only is one + other - 2 I.
+    changed = (pixels[one] + pixels[other + count]) * (1 - ious) / (1 + ious)
+    moved = _moved(outlines, one, other + count, ious < 1)
+    found: list[Change | None] = [None] * len(after)
+    for i, j, *figures in zip(one.tolist(), other.tolist(), ious.tolist(), changed.tolist(), moved, strict=True):
+        found[j] = _kept(before[i], after[j], *figures)
+    areas = pixels.tolist()
+    done = [change or _alone(What.ADDED, after[j], areas[count + j]) for j, change in enumerate(found)]
+    return [*done, *(_alone(What.DELETED, before[i], areas[i]) for i in pairing.extra)]
 
 
 def changes_table(changes: Sequence[Change]) -> pa.Table:
     """Changes as a table of :data:`CHANGE_SCHEMA`."""
-    return pa.Table.from_pylist(
-        [{name: getattr(change, name) for name in CHANGE_SCHEMA.names} for change in changes], schema=CHANGE_SCHEMA
-    )
+    columns = {name: [getattr(change, name) for change in changes] for name in CHANGE_SCHEMA.names}
+    return pa.Table.from_pydict(columns, schema=CHANGE_SCHEMA)
 
 
-def _kept(
-    before: Shape, value: float, after: Shape, pixels: Mapping[int, float], distance: Mapping[int, float]
-) -> Change:
-    if before.label != after.label:
-        what = What.RELABELLED
-    else:
-        what = What.UNCHANGED if value >= UNCHANGED_IOU else What.RESHAPED
-    # With intersection I, IoU = I / (one + other - I), and the area in one only is one + other - 2 I.
-    changed = (pixels[id(before)] + pixels[id(after)]) * (1 - value) / (1 + value)
-    both = before.kind == after.kind == Kind.POLYGON
-    moved = distance.get(id(after)) if value < 1 else 0.0 if both else None
-    return Change(after.image_id, what, after.label, before.label, value, changed, moved, before.model, after.annotator)
+def _kept(before: Shape, after: Shape, iou: float, changed: float, moved: float | None) -> Change:
+    same = What.UNCHANGED if iou >= UNCHANGED_IOU else What.RESHAPED
+    what = same if before.label == after.label else What.RELABELLED
+    return Change(after.image_id, what, after.label, before.label, iou, changed, moved, before.model, after.annotator)
 
 
-def _moved(pairs: Sequence[tuple[Shape, Shape]]) -> dict[int, float]:
-    """Hausdorff distance of both outlines, by ``id`` of the second; polygons only."""
-    polygons = [(a, b) for a, b in pairs if a.kind == b.kind == Kind.POLYGON]
-    if not polygons:
-        return {}
-    one, other = (_rings([pair[side] for pair in polygons]) for side in (0, 1))
-    distances = shapely.hausdorff_distance(one, other).tolist()
-    return {id(b): d for (_, b), d in zip(polygons, distances, strict=True)}
-
-
-def _rings(shapes: Sequence[Shape]) -> NDArray[np.object_]:
-    flat, sizes = outlines_flat(shapes)
-    return np.asarray(shapely.linearrings(flat.reshape(-1, 2), indices=np.repeat(np.arange(len(shapes)), sizes // 2)))
+def _moved(
+    outlines: Outlines, one: NDArray[np.int64], other: NDArray[np.int64], differ: NDArray[np.bool_]
+) -> list[float | None]:
+    """Hausdorff distance of both outlines of each pair: 0 where they do not differ, None where there is a mask."""
+    distances = np.zeros(len(one))
+    whole = outlines.whole[one] & outlines.whole[other]
+    chosen = np.flatnonzero(whole & differ)
+    if len(chosen):
+        starts, counts = outlines.corners()
+        sides = np.stack([one[chosen], other[chosen]])
+        distances[chosen] = moved_px(outlines.points.reshape(-1, 2), starts[sides], counts[sides])
+    found: list[float | None] = [*distances.tolist()]
+    for k in np.flatnonzero(~whole).tolist():
+        a, b = outlines.shapes[one[k]], outlines.shapes[other[k]]
+        if Kind.MASK in (a.kind, b.kind):
+            found[k] = None
+        elif differ[k]:  # holes are no part of the distance
+            rings = [shapely.linearrings(np.reshape(shape.points, (-1, 2))) for shape in (a, b)]
+            found[k] = float(shapely.hausdorff_distance(*rings))
+    return found
 
 
 def _alone(what: What, shape: Shape, pixels: float) -> Change:
     before = shape.label if what == What.DELETED else None
-    return Change(shape.image_id, what, shape.label, before, None, float(pixels), None, shape.model, shape.annotator)
+    return Change(shape.image_id, what, shape.label, before, None, pixels, None, shape.model, shape.annotator)

@@ -11,8 +11,9 @@ import numpy as np
 from faster_coco_eval.core import mask as coco_mask
 from numpy.typing import NDArray
 
+from analytics.quality.overlap import outline_iou, outlines_of
 from analytics.quality.pictures import OUTLINES
-from analytics.quality.runs import Runs, areas, iou, runs_of
+from analytics.quality.runs import Runs, areas, runs_of
 from labels.schema import Shape
 
 BOUNDARY_SHARE = 0.02
@@ -69,14 +70,15 @@ def panoptic_quality(
     sums: dict[str, NDArray[np.float64]] = {label: np.zeros(4) for label in labels}  # IoU sum, TP, FP, FN
     mine, theirs = _grouped(ds), _grouped(gt)
     for image_id, size in sizes.items():
+        one, other = mine[image_id], theirs[image_id]
+        every = outline_iou(outlines_of([*one, *other], *size), len(one))
         for label in labels:
-            a = [s for s in mine[image_id] if s.label == label]
-            b = [s for s in theirs[image_id] if s.label == label]
+            a, b = ([k for k, s in enumerate(side) if s.label == label] for side in (one, other))
             if not a and not b:
                 continue
-            ious = iou(runs_of(a, *size), runs_of(b, *size))
+            ious = every[np.ix_(a, b)]
             hits = ious > PANOPTIC_IOU
-            matched = int(hits.any(axis=1).sum()) if hits.size else 0
+            matched = int(hits.any(axis=1).sum())
             sums[label] += [float(ious[hits].sum()), matched, len(a) - matched, len(b) - matched]
     return {label: _panoptic(*values) for label, values in sums.items() if values[1:].any()}
 

@@ -36,12 +36,17 @@ class Pairing:
         """Matches and mismatches."""
         return [*self.matches, *self.mismatches]
 
+    @property
+    def values(self) -> list[float]:
+        """Similarities of ``pairs``."""
+        ds, gt = np.array(self.pairs, np.int64).reshape(-1, 2).T
+        return list(self.similarity[ds, gt].tolist())
+
     def overlaps(self) -> list[float]:
         """What CVAT averages to a mean IoU: of every pair its similarity, of every shape alone its best to any."""
         best_ds = self.similarity.max(axis=1, initial=0.0)
         best_gt = self.similarity.max(axis=0, initial=0.0)
-        paired = [float(self.similarity[i, j]) for i, j in self.pairs]
-        return [*paired, *(float(best_gt[j]) for j in self.missing), *(float(best_ds[i]) for i in self.extra)]
+        return [*self.values, *best_gt[self.missing].tolist(), *best_ds[self.extra].tolist()]
 
 
 def pair(
@@ -63,17 +68,17 @@ def pair(
     cost = np.ones((size, size))
     distance = 1 - known
     cost[:count_ds, :count_gt] = np.where(distance > 1 - threshold, 1.0, distance)
+    rows, columns = linear_sum_assignment(cost)
+    real = (rows < count_ds) & (columns < count_gt) & (cost[rows, columns] < 1)
+    left, right = rows[real], columns[real]
     matches: list[tuple[int, int]] = []
     mismatches: list[tuple[int, int]] = []
-    for i, j in zip(*(axis.tolist() for axis in linear_sum_assignment(cost)), strict=True):
-        if i < count_ds and j < count_gt and cost[i, j] < 1:
-            (matches if ds_labels[i] == gt_labels[j] else mismatches).append((i, j))
-    left = {i for i, _ in [*matches, *mismatches]}
-    right = {j for _, j in [*matches, *mismatches]}
-    return Pairing(
-        matches,
-        mismatches,
-        [i for i in range(count_ds) if i not in left],
-        [j for j in range(count_gt) if j not in right],
-        known,
-    )
+    for i, j in zip(left.tolist(), right.tolist(), strict=True):
+        (matches if ds_labels[i] == gt_labels[j] else mismatches).append((i, j))
+    return Pairing(matches, mismatches, _others(left, count_ds), _others(right, count_gt), known)
+
+
+def _others(taken: NDArray[np.int64], count: int) -> list[int]:
+    free = np.ones(count, bool)
+    free[taken] = False
+    return list(np.flatnonzero(free).tolist())

@@ -14,14 +14,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analytics.geometry import outlines_flat
 from analytics.quality.counts import Confusion
 from analytics.quality.keypoints import skeleton_similarity
+from analytics.quality.overlap import Outlines, outline_iou, outlines_of
 from analytics.quality.pairing import Pairing, pair
-from analytics.quality.runs import Runs, areas, iou, runs_of, visible
+from analytics.quality.runs import areas, iou, visible
 from labels.schema import Kind, Shape
 
 OUTLINES = (Kind.POLYGON, Kind.MASK)
+UNMATCHED = -1
+"""Row and column of the confusion matrix for shapes alone."""
 Similarity = Callable[[Sequence[Shape], Sequence[Shape]], NDArray[np.float64]]
 
 
@@ -77,7 +79,8 @@ class PictureQuality:
         overlaps: similarity of every pair, and of every shape alone its best to any; their mean is CVAT's mean IoU.
         ious: similarity of pairs only.
         pairs: (ds, gt, similarity).
-        pixels: area of every outline, by ``id`` of its row.
+        outlines: of both sides, ``ds`` first; None where there is none, and in a batch, which is too big to keep them.
+        pairing: of the outlines; likewise.
     """
 
     image_id: str
@@ -86,7 +89,8 @@ class PictureQuality:
     pairs: list[tuple[Shape, Shape, float]] = field(default_factory=list)
     conflicts: list[dict[str, object]] = field(default_factory=list)
     empty: Counter[str] = field(default_factory=Counter)
-    pixels: dict[int, float] = field(default_factory=dict)
+    outlines: Outlines | None = None
+    pairing: Pairing | None = None
 
     @property
     def mean_iou(self) -> float:
@@ -128,11 +132,15 @@ def compare_picture(
         ),
         ((Kind.TAG,), _tag_similarity, 0.5),
     ]
+    present = {s.kind for s in [*ds, *gt]}
     for kinds, similarity, threshold in pools:
-        mine, theirs = [s for s in ds if s.kind in kinds], [s for s in gt if s.kind in kinds]
-        if mine or theirs:
-            paired = pair(similarity(mine, theirs), [s.label for s in mine], [s.label for s in theirs], threshold)
-            _count(result, paired, mine, theirs, index, settings)
+        if present.isdisjoint(kinds):
+            continue
+        mine, theirs = ([s for s in side if s.kind in kinds] for side in (ds, gt))
+        paired = pair(similarity(mine, theirs), [s.label for s in mine], [s.label for s in theirs], threshold)
+        _count(result, paired, mine, theirs, index, settings)
+        if kinds is OUTLINES:
+            result.pairing = paired
     if settings.empty_is_annotated:
         _count_empty(result, bool(ds), bool(gt))
     return result
@@ -141,33 +149,16 @@ def compare_picture(
 def _outline_similarity(
     ds: Sequence[Shape], gt: Sequence[Shape], size: tuple[int, int], settings: QualitySettings, result: PictureQuality
 ) -> NDArray[np.float64]:
-    mine, theirs = runs_of(ds, *size), runs_of(gt, *size)
-    every = [*ds, *gt]
-    result.pixels = dict(zip(map(id, every), _pixels(every, [*mine, *theirs]), strict=True))
-    if settings.visible_only:
-        seen, whole = visible(mine), areas(mine)
-        share = np.divide(areas(seen), whole, out=np.ones(len(mine)), where=whole > 0)
-        for i in np.flatnonzero(share < settings.visibility_threshold):
-            result.conflicts.append(conflict(Conflict.COVERED, ds[int(i)], None, float(share[i])))
-        mine, theirs = seen, visible(theirs)
-    return iou(mine, theirs)
-
-
-def _pixels(shapes: Sequence[Shape], runs: Sequence[Runs]) -> list[float]:
-    """Area of each; of whole polygons by the shoelace formula, which is much faster than counting pixels."""
-    found = np.zeros(len(shapes))
-    simple = [k for k, s in enumerate(shapes) if s.kind == Kind.POLYGON and not s.holes and len(s.points) >= 6]
-    if simple:
-        flat, sizes = outlines_flat([shapes[k] for k in simple])
-        x, y = flat.reshape(-1, 2).T
-        lengths = sizes // 2
-        starts = np.cumsum(lengths) - lengths
-        after = np.arange(1, len(x) + 1)
-        after[starts + lengths - 1] = starts
-        found[simple] = np.abs(np.add.reduceat(x * y[after] - x[after] * y, starts)) / 2
-    others = sorted(set(range(len(shapes))) - set(simple))
-    found[others] = areas([runs[k] for k in others])
-    return list(found.tolist())
+    result.outlines = outlines_of([*ds, *gt], *size)
+    if not settings.visible_only:
+        return outline_iou(result.outlines, len(ds))
+    every = np.arange(len(result.outlines.shapes))
+    mine, theirs = result.outlines.runs(every[: len(ds)]), result.outlines.runs(every[len(ds) :])
+    seen, whole = visible(mine), areas(mine)
+    share = np.divide(areas(seen), whole, out=np.ones(len(mine)), where=whole > 0)
+    for i in np.flatnonzero(share < settings.visibility_threshold):
+        result.conflicts.append(conflict(Conflict.COVERED, ds[int(i)], None, float(share[i])))
+    return iou(seen, visible(theirs))
 
 
 def _tag_similarity(ds: Sequence[Shape], gt: Sequence[Shape]) -> NDArray[np.float64]:
@@ -182,24 +173,27 @@ def _count(
     index: dict[str, int],
     settings: QualitySettings,
 ) -> None:
-    matrix = result.confusion.matrix
     result.overlaps += paired.overlaps()
-    for i, j in paired.pairs:
-        a, b, value = ds[i], gt[j], float(paired.similarity[i, j])
-        matrix[index[a.label], index[b.label]] += 1
+    mine, theirs = [index[shape.label] for shape in ds], [index[shape.label] for shape in gt]
+    cells = [(mine[i], theirs[j]) for i, j in paired.pairs]
+    cells += [(mine[i], UNMATCHED) for i in paired.extra]
+    cells += [(UNMATCHED, theirs[j]) for j in paired.missing]
+    np.add.at(result.confusion.matrix, tuple(np.array(cells, np.int64).T), 1)
+    for (i, j), value in zip(paired.pairs, paired.values, strict=True):
+        a, b = ds[i], gt[j]
         result.pairs.append((a, b, value))
-        if a.label != b.label:
+        if mine[i] != theirs[j]:
             result.conflicts.append(conflict(Conflict.LABEL, a, b, value))
-        elif any(a.attributes.get(name) != b.attributes.get(name) for name in settings.compared_attributes):
+        elif settings.compared_attributes and _differ(a, b, settings.compared_attributes):
             result.conflicts.append(conflict(Conflict.ATTRIBUTES, a, b, None))
         if 0 < value < settings.low_overlap_threshold:
             result.conflicts.append(conflict(Conflict.LOW_OVERLAP, a, b, value))
-    for i in paired.extra:
-        matrix[index[ds[i].label], -1] += 1
-        result.conflicts.append(conflict(Conflict.EXTRA, ds[i], None, None))
-    for j in paired.missing:
-        matrix[-1, index[gt[j].label]] += 1
-        result.conflicts.append(conflict(Conflict.MISSING, None, gt[j], None))
+    result.conflicts += [conflict(Conflict.EXTRA, ds[i], None, None) for i in paired.extra]
+    result.conflicts += [conflict(Conflict.MISSING, None, gt[j], None) for j in paired.missing]
+
+
+def _differ(a: Shape, b: Shape, attributes: Sequence[str]) -> bool:
+    return any(a.attributes.get(name) != b.attributes.get(name) for name in attributes)
 
 
 def _count_empty(result: PictureQuality, some_ds: bool, some_gt: bool) -> None:

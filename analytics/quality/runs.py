@@ -6,6 +6,7 @@ digit. Label tables count pixels from their centres, COCO from their corners: ha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,23 +15,26 @@ from faster_coco_eval.core import mask as coco_mask
 from numpy.typing import NDArray
 
 from analytics.geometry import outlines_flat
+from analytics.quality.crossings import HALF_PIXEL
 from labels.formats.rle import unpack_counts
 from labels.schema import Kind, Shape
 
 Runs = dict[str, Any]
 """``{"size": [height, width], "counts": bytes}``."""
 
-HALF_PIXEL = 0.5
-
 
 def runs_of(shapes: Sequence[Shape], width: int, height: int) -> list[Runs]:
-    """Run lengths of polygons (without their holes) and masks; empty for other kinds and under three points."""
+    """Run lengths of polygons (without their holes) and masks; empty for other kinds and under three points.
+
+    A polygon with coordinates that are no numbers is empty, too (``Rule.NOT_A_NUMBER`` names it): the tools would walk
+    along it for minutes.
+    """
     places: list[int] = []
     found: list[Runs] = [{}] * len(shapes)
     for place, shape in enumerate(shapes):
         if shape.kind == Kind.MASK and shape.rle:
             found[place] = {"size": [height, width], "counts": shape.rle.encode("ascii")}
-        elif shape.kind == Kind.POLYGON and len(shape.points) >= 6:
+        elif shape.kind == Kind.POLYGON and len(shape.points) >= 6 and math.isfinite(sum(shape.points)):
             places.append(place)
         else:
             found[place] = _from_bounds(np.zeros(0, np.int64), width, height)
@@ -64,6 +68,11 @@ def iou(ds: Sequence[Runs], gt: Sequence[Runs]) -> NDArray[np.float64]:
 def areas(runs: Sequence[Runs]) -> NDArray[np.float64]:
     """Pixels of each."""
     return np.asarray(coco_mask.area(list(runs)), np.float64) if runs else np.zeros(0)
+
+
+def boxes(runs: Sequence[Runs]) -> NDArray[np.float64]:
+    """Smallest box of each, ``(n, 4)``: left, top, width, height in whole pixels."""
+    return np.asarray(coco_mask.toBbox(list(runs)), np.float64).reshape(-1, 4)
 
 
 def without(one: Runs, other: Runs) -> Runs:
