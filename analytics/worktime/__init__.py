@@ -18,9 +18,13 @@ pause counts up to it, and so does each frame of a merged frame change."""
 SESSION_MS: Final = 30 * 60_000
 """After a pause of this length or more somebody has left: it counts nothing and a new session begins."""
 
-IN_ORDER: Final = "SETTINGS optimize_read_in_window_order = 1"
-"""At the end of a query over stored events whose ``seq`` is their ``timestamp`` and whose ``tie`` is ``content_key``:
-they lie in that order, person by person, so that parts are merged as they are read and nothing is sorted."""
+GROUPS: Final = 4
+"""Into how many groups people are put, to be worked through side by side."""
+
+_PLACE: Final = "cityHash64({})".format(
+    ", ".join(f"ifNull({name}, toUInt64(-1))" for name in ("project", "task", "job"))
+)
+"""A place as one number."""
 
 PARAMETERS: Final = {"cap_ms": CAP_MS, "session_ms": SESSION_MS}
 
@@ -36,23 +40,26 @@ def sql(name: str, **parts: str) -> str:
     return Template(text).substitute(parts)
 
 
-def cvat_sql(source: str) -> str:
-    """CVAT's working time per person and place, in ms, over a relation; ``cvat.sql`` says which columns it has."""
-    return sql("cvat", source=source)
+def both_sql(source: str, past: str) -> str:
+    """Both algorithms with their differences per day, person and place.
+
+    Args:
+        source: a relation of events; ``series.sql`` says which columns it has.
+        past: a relation of what was before them; ``both.sql`` says which columns it has.
+    """
+    groups = [
+        sql("series", source=source, place=_PLACE, groups=str(GROUPS), group=str(group)) for group in range(GROUPS)
+    ]
+    return sql("both", series="\nUNION ALL\n".join(groups), past=past, place=_PLACE)
 
 
-def both_sql(source: str) -> str:
-    """Both algorithms with their differences per day, person and place, over a relation as in :func:`cvat_sql`."""
-    return sql("both", source=source)
-
-
-def month_sql() -> str:
-    """:func:`both_sql` over one month of the stored events with what CVAT has booked. Parameter ``month`` (yyyymm)."""
-    return sql("month", both=both_sql(sql("stored")))
+def months_sql() -> str:
+    """:func:`both_sql` over stored events with what CVAT has booked. Parameters: ``first``, ``last`` (months, yyyymm)."""
+    return sql("months", both=both_sql(sql("stored"), sql("past")))
 
 
 def reach_sql() -> str:
-    """How far each person's work reached in a month of the stored events. Parameter ``month`` (yyyymm)."""
+    """How far each person's work reached in months of stored events. Parameters as in :func:`months_sql`."""
     return sql("reach")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from analytics.worktime import PARAMETERS, month_sql, reach_sql
+from analytics.worktime import PARAMETERS, months_sql, reach_sql
 from resources.clickhouse import Session
 
 _COLUMNS = (
@@ -12,6 +12,10 @@ _COLUMNS = (
     "inside_ms, thinking_ms, moved_ms, ours_ms, first_at, last_at, computed_at"
 )
 _REACH = "month, person, last_t, last_tie, project, task, job, past_cvat, past_cut, past_all, computed_at"
+_AT_ONCE = 12
+"""Months that one query computes: what is planned and begun once costs more than a month of a small installation."""
+_IN_ORDER = "SETTINGS optimize_read_in_window_order = 1"
+"""Stored events lie person by person in order of time: parts are merged as they are read, and nothing is sorted."""
 _STALE = """
 SELECT
     toYYYYMM(timestamp) AS month,
@@ -39,33 +43,42 @@ def refresh_worktime(session: Session, *, everything: bool = False) -> list[int]
         months = session.query(_STALE).to_pylist()
         stale = [m["month"] for m in months if everything or m["changed"]]
         due = [m for m in months if stale and m["month"] >= stale[0]]
-        for month in due:
-            _compute(session, month["month"])
-            _keep_reach(session, month["month"])
-            session.command(
-                "INSERT INTO worktime_months SELECT {month:UInt32}, {events:UInt64}, now64(3, 'UTC')",
-                {"month": month["month"], "events": month["events"]},
-            )
+        for start in range(0, len(due), _AT_ONCE):
+            piece = due[start : start + _AT_ONCE]
+            _compute(session, [m["month"] for m in piece])
+            _keep_reach(session, [m["month"] for m in piece])
+            for month in piece:
+                session.command(
+                    "INSERT INTO worktime_months SELECT {month:UInt32}, {events:UInt64}, now64(3, 'UTC')",
+                    {"month": month["month"], "events": month["events"]},
+                )
     return [month["month"] for month in due]
 
 
-def _compute(session: Session, month: int) -> None:
-    staging = f"worktime_{month}_{uuid.uuid4().hex[:8]}"
+def _compute(session: Session, months: list[int]) -> None:
+    staging = f"worktime_{months[0]}_{uuid.uuid4().hex[:8]}"
     session.command(f"CREATE TABLE {staging} AS worktime")
     try:
         session.command(
-            f"INSERT INTO {staging} ({_COLUMNS}) SELECT {_COLUMNS} FROM ({month_sql()})",  # noqa: S608 - our own names
-            {**PARAMETERS, "month": month},
+            f"INSERT INTO {staging} ({_COLUMNS}) SELECT {_COLUMNS} FROM ({months_sql()}) {_IN_ORDER}",  # noqa: S608 - ours
+            _period(months),
         )
-        if session.value(f"SELECT count() FROM {staging}"):  # noqa: S608
-            session.command(f"ALTER TABLE worktime REPLACE PARTITION {month} FROM {staging}")
-        else:
-            session.command(f"ALTER TABLE worktime DROP PARTITION {month}")
+        found = session.query(f"SELECT DISTINCT toYYYYMM(day) AS month FROM {staging}")["month"].to_pylist()  # noqa: S608
+        for month in months:
+            if month in found:
+                session.command(f"ALTER TABLE worktime REPLACE PARTITION {month} FROM {staging}")
+            else:
+                session.command(f"ALTER TABLE worktime DROP PARTITION {month}")
     finally:
         session.command(f"DROP TABLE IF EXISTS {staging}")
 
 
-def _keep_reach(session: Session, month: int) -> None:
-    """For the months after this one. Cut off in between, the month is stale still, and all of it is done again."""
-    session.command(f"ALTER TABLE worktime_reach DROP PARTITION {month}")
-    session.command(f"INSERT INTO worktime_reach ({_REACH}) {reach_sql()}", {**PARAMETERS, "month": month})
+def _keep_reach(session: Session, months: list[int]) -> None:
+    """For the months after these. Cut off in between, they are stale still, and all of it is done again."""
+    for month in months:
+        session.command(f"ALTER TABLE worktime_reach DROP PARTITION {month}")
+    session.command(f"INSERT INTO worktime_reach ({_REACH}) {reach_sql()}", _period(months))
+
+
+def _period(months: list[int]) -> dict[str, int]:
+    return {**PARAMETERS, "first": months[0], "last": months[-1]}

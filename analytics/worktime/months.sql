@@ -1,4 +1,4 @@
--- A month of the table worktime: both algorithms over the stored events, beside what CVAT itself has booked.
+-- Months of the table worktime: both algorithms over the stored events, beside what CVAT itself has booked.
 -- A browser that sends a batch again makes CVAT book it again, under another request: same person, place, time and sum.
 SELECT
     day, person AS user_id, project AS project_id, task AS task_id, job AS job_id,
@@ -21,7 +21,7 @@ FROM
         toInt64(sum(working_ms)) AS reported,
         toInt64(working_ms) * toInt64(count() - 1) AS repeated
     FROM events FINAL
-    WHERE scope = 'send:working_time' AND toYYYYMM(timestamp) = {month:UInt32}
+    WHERE scope = 'send:working_time' AND toYYYYMM(timestamp) BETWEEN {first:UInt32} AND {last:UInt32}
     GROUP BY timestamp, user_id, project_id, task_id, job_id, working_ms
 )
 GROUP BY day, user_id, project_id, task_id, job_id
