@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from analytics.worktime import PARAMETERS, both_sql
+from analytics.worktime import PARAMETERS, both_sql, steps_sql
 from bench.sink import sink_rows
 from bench.synthetic_events import DAYS, days
 from deploy.local.sandbox.events import working_time
@@ -230,11 +230,12 @@ def vectors(session: Session) -> dict[str, Any]:
         if (e := case["previous_event"])
     )
     past = (
-        "SELECT toUInt64(x.1) AS person, toInt64(1e12) + x.2 AS past_cvat, past_cvat AS past_cut, past_cvat AS past_all, "
-        "nullIf(x.3, 0) AS project, nullIf(x.3, 0) AS task, nullIf(x.4, 0) AS job "
+        "SELECT toUInt64(x.1) AS person, toInt64(1e12) + x.2 AS past_cvat, past_cvat AS past_cut, "
+        "past_cvat AS past_all, nullIf(x.3, 0) AS project, nullIf(x.3, 0) AS task, nullIf(x.4, 0) AS job "
         f"FROM (SELECT arrayJoin([{before}]) AS x)"
     )
-    sums = f"SELECT person, job, sum(cvat_ms) AS ms FROM ({both_sql(source, past)}) GROUP BY person, job"
+    both = both_sql(f"({steps_sql(source, past)})", past)
+    sums = f"SELECT person, job, sum(cvat_ms) AS ms FROM ({both}) GROUP BY person, job"
     found = {(r["person"], r["job"]): r["ms"] for r in session.query(sums, PARAMETERS).to_pylist()}
     matched = sum(
         all(found.get((n, e["job_id"])) == e["working_time_ms"] for e in case["expected"])

@@ -18,7 +18,7 @@ pause counts up to it, and so does each frame of a merged frame change."""
 SESSION_MS: Final = 30 * 60_000
 """After a pause of this length or more somebody has left: it counts nothing and a new session begins."""
 
-GROUPS: Final = 4
+GROUPS: Final = 2
 """Into how many groups people are put, to be worked through side by side."""
 
 _PLACE: Final = "cityHash64({})".format(
@@ -40,27 +40,37 @@ def sql(name: str, **parts: str) -> str:
     return Template(text).substitute(parts)
 
 
-def both_sql(source: str, past: str) -> str:
-    """Both algorithms with their differences per day, person and place.
+def steps_sql(source: str, past: str) -> str:
+    """What events add to working time, summed.
 
     Args:
         source: a relation of events; ``series.sql`` says which columns it has.
-        past: a relation of what was before them; ``both.sql`` says which columns it has.
+        past: a relation of what was before them; ``steps.sql`` says which columns it has.
     """
     groups = [
         sql("series", source=source, place=_PLACE, groups=str(GROUPS), group=str(group)) for group in range(GROUPS)
     ]
-    return sql("both", series="\nUNION ALL\n".join(groups), past=past, place=_PLACE)
+    return sql("steps", series="\nUNION ALL\n".join(groups), past=past)
 
 
-def months_sql() -> str:
-    """:func:`both_sql` over stored events with what CVAT has booked. Parameters: ``first``, ``last`` (months, yyyymm)."""
-    return sql("months", both=both_sql(sql("stored"), sql("past")))
+def both_sql(steps: str, past: str) -> str:
+    """Both algorithms with their differences per day, person and place, of steps: a table, or SQL in brackets."""
+    return sql("both", steps=steps, past=past, place=_PLACE)
 
 
-def reach_sql() -> str:
-    """How far each person's work reached in months of stored events. Parameters as in :func:`months_sql`."""
-    return sql("reach")
+def stored_sql() -> str:
+    """:func:`steps_sql` over months of stored events. Parameters: ``first``, ``last`` (yyyymm)."""
+    return steps_sql(sql("stored"), sql("past"))
+
+
+def months_sql(steps: str) -> str:
+    """:func:`both_sql` beside what CVAT has booked in the same months. Parameters as in :func:`stored_sql`."""
+    return sql("months", both=both_sql(steps, sql("past")))
+
+
+def reach_sql(steps: str) -> str:
+    """How far each person's work reached in the months of the steps."""
+    return sql("reach", steps=steps)
 
 
 DIMENSIONS: Final = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 
-from analytics.worktime import PARAMETERS, months_sql, reach_sql
+from analytics.worktime import PARAMETERS, months_sql, reach_sql, stored_sql
 from resources.clickhouse import Session
 
 _COLUMNS = (
@@ -14,17 +15,20 @@ _COLUMNS = (
 _REACH = "month, person, last_t, last_tie, project, task, job, past_cvat, past_cut, past_all, computed_at"
 _AT_ONCE = 12
 """Months that one query computes: what is planned and begun once costs more than a month of a small installation."""
+_STEPS = "worktime_steps"
 _IN_ORDER = "SETTINGS optimize_read_in_window_order = 1"
 """Stored events lie person by person in order of time: parts are merged as they are read, and nothing is sorted."""
 _STALE = """
 SELECT
-    toYYYYMM(timestamp) AS month,
-    count() AS events,
+    month, events,
     -- Times of loading are whole seconds: what was loaded in the second of a computation may be missing from it.
-    max(loaded_at) >= toDateTime(any(c.computed_at), 'UTC') AS changed
-FROM events
-LEFT JOIN (SELECT month AS known, computed_at FROM worktime_months FINAL) AS c ON c.known = toYYYYMM(timestamp)
-GROUP BY month
+    loaded >= toDateTime(c.computed_at, 'UTC') AS changed
+FROM
+(
+    -- A partition is a month, and named after it.
+    SELECT toUInt32(_partition_id) AS month, count() AS events, max(loaded_at) AS loaded FROM events GROUP BY month
+) AS e
+LEFT JOIN (SELECT month AS known, computed_at FROM worktime_months FINAL) AS c ON c.known = e.month
 ORDER BY month
 """
 
@@ -40,28 +44,42 @@ def refresh_worktime(session: Session, *, everything: bool = False) -> list[int]
         The months (yyyymm) that were computed.
     """
     with session.explained():
+        # Before anything is read: an event that is loaded meanwhile makes its month stale again.
+        started = session.value("SELECT toString(now64(3, 'UTC'))")
         months = session.query(_STALE).to_pylist()
         stale = [m["month"] for m in months if everything or m["changed"]]
         due = [m for m in months if stale and m["month"] >= stale[0]]
         for start in range(0, len(due), _AT_ONCE):
             piece = due[start : start + _AT_ONCE]
-            _compute(session, [m["month"] for m in piece])
-            _keep_reach(session, [m["month"] for m in piece])
+            _replace(session, [m["month"] for m in piece])
             for month in piece:
                 session.command(
-                    "INSERT INTO worktime_months SELECT {month:UInt32}, {events:UInt64}, now64(3, 'UTC')",
-                    {"month": month["month"], "events": month["events"]},
+                    "INSERT INTO worktime_months "
+                    "SELECT {month:UInt32}, {events:UInt64}, toDateTime64({started:String}, 3, 'UTC')",
+                    {"month": month["month"], "events": month["events"], "started": started},
                 )
     return [month["month"] for month in due]
 
 
-def _compute(session: Session, months: list[int]) -> None:
+def _replace(session: Session, months: list[int]) -> None:
+    """Cut off in between, the months are stale still, and all of it is done again."""
+    period = {**PARAMETERS, "first": months[0], "last": months[-1]}
+    session.command(f"DROP TEMPORARY TABLE IF EXISTS {_STEPS}")
+    session.command(f"CREATE TEMPORARY TABLE {_STEPS} ENGINE = Memory AS {stored_sql()} {_IN_ORDER}", period)
+    _keep_months(session, months, period)
+    for month in months:
+        session.command(f"ALTER TABLE worktime_reach DROP PARTITION {month}")
+    session.command(f"INSERT INTO worktime_reach ({_REACH}) {reach_sql(_STEPS)}", period)
+    session.command(f"DROP TEMPORARY TABLE {_STEPS}")
+
+
+def _keep_months(session: Session, months: list[int], period: Mapping[str, int]) -> None:
     staging = f"worktime_{months[0]}_{uuid.uuid4().hex[:8]}"
     session.command(f"CREATE TABLE {staging} AS worktime")
     try:
         session.command(
-            f"INSERT INTO {staging} ({_COLUMNS}) SELECT {_COLUMNS} FROM ({months_sql()}) {_IN_ORDER}",  # noqa: S608 - ours
-            _period(months),
+            f"INSERT INTO {staging} ({_COLUMNS}) SELECT {_COLUMNS} FROM ({months_sql(_STEPS)})",  # noqa: S608 - ours
+            period,
         )
         found = session.query(f"SELECT DISTINCT toYYYYMM(day) AS month FROM {staging}")["month"].to_pylist()  # noqa: S608
         for month in months:
@@ -71,14 +89,3 @@ def _compute(session: Session, months: list[int]) -> None:
                 session.command(f"ALTER TABLE worktime DROP PARTITION {month}")
     finally:
         session.command(f"DROP TABLE IF EXISTS {staging}")
-
-
-def _keep_reach(session: Session, months: list[int]) -> None:
-    """For the months after these. Cut off in between, they are stale still, and all of it is done again."""
-    for month in months:
-        session.command(f"ALTER TABLE worktime_reach DROP PARTITION {month}")
-    session.command(f"INSERT INTO worktime_reach ({_REACH}) {reach_sql()}", _period(months))
-
-
-def _period(months: list[int]) -> dict[str, int]:
-    return {**PARAMETERS, "first": months[0], "last": months[-1]}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.worktime import PARAMETERS, UnknownDimensionError, both_sql, by_sql
+from analytics.worktime import PARAMETERS, UnknownDimensionError, both_sql, by_sql, steps_sql
 from tests.analytics import worktime_reference as reference
 from tests.analytics.chdb_worker import Worker
 
@@ -54,10 +54,9 @@ def both(series, before=None):
         for n, e in enumerate(events)
     ]
     past = [f"({person},{BASE + reference.end(e)},{ids(e)})" for person, e in (before or {}).items()]
-    return both_sql(
-        SOURCE.format(events=f"[{','.join(rows)}]", places=places(7)),
-        PAST.format(before=f"[{','.join(past)}]", places=places(3)),
-    )
+    source = SOURCE.format(events=f"[{','.join(rows)}]", places=places(7))
+    earlier = PAST.format(before=f"[{','.join(past)}]", places=places(3))
+    return both_sql(f"({steps_sql(source, earlier)})", earlier)
 
 
 def as_event(raw):
@@ -123,7 +122,7 @@ def test_both_algorithms_agree_with_a_plain_reading_and_their_difference_adds_up
     assert sum(row["events"] for row in rows) == sum(len(events) for events in series)
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(series=st.lists(events_of(), min_size=1, max_size=5), data=st.data())
 def test_a_series_in_two_pieces_gives_what_it_gives_as_a_whole(worker, series, data):
     """The second piece knows of the first only how far its work reached, and where its last event was."""
