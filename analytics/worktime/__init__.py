@@ -18,9 +18,6 @@ pause counts up to it, and so does each frame of a merged frame change."""
 SESSION_MS: Final = 30 * 60_000
 """After a pause of this length or more somebody has left: it counts nothing and a new session begins."""
 
-GROUPS: Final = 2
-"""Into how many groups people are put, to be worked through side by side."""
-
 _PLACE: Final = "cityHash64({})".format(
     ", ".join(f"ifNull({name}, toUInt64(-1))" for name in ("project", "task", "job"))
 )
@@ -41,16 +38,14 @@ def sql(name: str, **parts: str) -> str:
 
 
 def steps_sql(source: str, past: str) -> str:
-    """What events add to working time, summed.
+    """What events add to working time, summed. Parameter ``middle``: the last person of the lower half.
 
     Args:
         source: a relation of events; ``series.sql`` says which columns it has.
         past: a relation of what was before them; ``steps.sql`` says which columns it has.
     """
-    groups = [
-        sql("series", source=source, place=_PLACE, groups=str(GROUPS), group=str(group)) for group in range(GROUPS)
-    ]
-    return sql("steps", series="\nUNION ALL\n".join(groups), past=past)
+    lower, upper = (sql("series", source=source, place=_PLACE, side=side) for side in ("<=", ">"))
+    return sql("steps", lower=lower, upper=upper, past=past)
 
 
 def both_sql(steps: str, past: str) -> str:
@@ -59,12 +54,17 @@ def both_sql(steps: str, past: str) -> str:
 
 
 def stored_sql() -> str:
-    """:func:`steps_sql` over months of stored events. Parameters: ``first``, ``last`` (yyyymm)."""
+    """:func:`steps_sql` over months of stored events. Parameters: ``first``, ``last`` (yyyymm), ``middle``."""
     return steps_sql(sql("stored"), sql("past"))
 
 
+def middle_sql() -> str:
+    """The ``middle`` of :func:`stored_sql`. Parameters: ``first``, ``last``."""
+    return sql("middle")
+
+
 def months_sql(steps: str) -> str:
-    """:func:`both_sql` beside what CVAT has booked in the same months. Parameters as in :func:`stored_sql`."""
+    """:func:`both_sql` beside what CVAT has booked in the same months. Parameters: ``first``, ``last``."""
     return sql("months", both=both_sql(steps, sql("past")))
 
 

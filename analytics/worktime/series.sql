@@ -1,6 +1,6 @@
--- Each event of some people, how far their work had reached before it, and where they were. Read in the order in which
--- events are stored: one window, and nothing is sorted. A window goes through its people in one thread, so people are
--- put in groups that are worked through side by side.
+-- Each event of one half of the people, how far their work had reached before it, and where they were. Read in the order
+-- in which events are stored: one window, and nothing is sorted. A window goes through its people in one thread, so the
+-- halves are worked through side by side. As each is a range, none reads what is the other's.
 --
 -- Source, one row per event: person; seq, tie (the order in a person's series); t (ms since 1970, long after it), scope,
 -- lasted (ms), merged (events merged into it), project, task, job.
@@ -19,5 +19,5 @@ SELECT
     max(to_cut) OVER earlier AS from_cut,
     max(to_all) OVER earlier AS from_all
 FROM ($source)
-WHERE person % $groups = $group
+WHERE person $side {middle:UInt64}
 WINDOW earlier AS (PARTITION BY person ORDER BY seq, tie ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)

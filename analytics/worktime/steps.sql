@@ -1,6 +1,6 @@
 -- What events add to working time, summed by person, day, the place before the event and its own; and how far it reaches.
 --
--- Series: of series.sql, for all groups of people. Past, at most one row a person, for series that go on: past_cvat,
+-- Past, at most one row a person, for series that go on: past_cvat,
 -- past_cut, past_all (how far the work had reached before them, ms since 1970), project, task, job (of the last event
 -- before them).
 --
@@ -26,7 +26,7 @@ FROM
     SELECT
         s.*,
         greatest(from_cvat, past_cvat) AS p1, greatest(from_cut, past_cut) AS p2, greatest(from_all, past_all) AS p3
-    FROM ($series) AS s
+    FROM ($lower UNION ALL $upper) AS s
     LEFT JOIN ($past) AS past ON past.person = s.person
 )
 GROUP BY person, day, before, place

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 
-from analytics.worktime import PARAMETERS, months_sql, reach_sql, stored_sql
+from analytics.worktime import PARAMETERS, middle_sql, months_sql, reach_sql, stored_sql
 from resources.clickhouse import Session
 
 _COLUMNS = (
@@ -64,8 +64,9 @@ def refresh_worktime(session: Session, *, everything: bool = False) -> list[int]
 def _replace(session: Session, months: list[int]) -> None:
     """Cut off in between, the months are stale still, and all of it is done again."""
     period = {**PARAMETERS, "first": months[0], "last": months[-1]}
+    halves = {**period, "middle": session.value(middle_sql(), period)}
     session.command(f"DROP TEMPORARY TABLE IF EXISTS {_STEPS}")
-    session.command(f"CREATE TEMPORARY TABLE {_STEPS} ENGINE = Memory AS {stored_sql()} {_IN_ORDER}", period)
+    session.command(f"CREATE TEMPORARY TABLE {_STEPS} ENGINE = Memory AS {stored_sql()} {_IN_ORDER}", halves)
     _keep_months(session, months, period)
     for month in months:
         session.command(f"ALTER TABLE worktime_reach DROP PARTITION {month}")

@@ -24,6 +24,7 @@ SELECT tupleElement(e, 1) AS person, tupleElement(e, 2) AS past_cvat, tupleEleme
     tupleElement(e, 2) AS past_all, {places}
 FROM (SELECT arrayJoin(CAST({before}, 'Array(Tuple(UInt64, Int64, UInt64, UInt64, UInt64))')) AS e)
 """
+VALUES = {**PARAMETERS, "middle": 1}
 IDS = ("project", "task", "job")
 
 
@@ -73,7 +74,7 @@ def test_all_outputs_of_cvats_own_function_agree_to_the_millisecond(shared, work
     before = {n: as_event(case["previous_event"]) for n, case in enumerate(cases) if case["previous_event"]}
     wanted = {(n, e["job_id"]): e["working_time_ms"] for n, case in enumerate(cases) for e in case["expected"]}
     found = defaultdict(int)
-    for row in worker.ask(ask, both(series, before), PARAMETERS):
+    for row in worker.ask(ask, both(series, before), VALUES):
         found[row["person"], row["job"]] += row["cvat_ms"]
     assert {k: v for k, v in found.items() if v} == {k: v for k, v in wanted.items() if v}
 
@@ -105,7 +106,7 @@ def in_time(steps):
 @given(series=st.lists(events_of(), min_size=1, max_size=6))
 def test_both_algorithms_agree_with_a_plain_reading_and_their_difference_adds_up(worker, series):
     people = dict(enumerate(series))
-    rows = worker.ask(ask, both(people), PARAMETERS)
+    rows = worker.ask(ask, both(people), VALUES)
     cvat, ours = defaultdict(int), defaultdict(int)
     for row in rows:
         parts = row["cvat_ms"] + row["frames_ms"] + row["inside_ms"] + row["thinking_ms"] + row["moved_ms"]
@@ -139,7 +140,7 @@ def added(worker, *pieces):
     """Everything but the times, by day, person and job, added up; what is 0 is left out."""
     found = defaultdict(int)
     for series, before in pieces:
-        for row in worker.ask(ask, both(series, before), PARAMETERS) if any(series.values()) else []:
+        for row in worker.ask(ask, both(series, before), VALUES) if any(series.values()) else []:
             for name in ("events", "sessions", "cvat_ms", "frames_ms", "inside_ms", "thinking_ms", "moved_ms"):
                 found[row["day"], row["person"], row["job"], name] += row[name]
     return {key: value for key, value in found.items() if value}
@@ -153,7 +154,7 @@ def test_each_sum_finds_its_project_task_and_job_again(worker):
         {**dict(zip(IDS, places[k], strict=True)), "t": 1000 * n, "scope": "click:element", "lasted": 0, "merged": 1}
         for n, k in enumerate(order)
     ]
-    rows = worker.ask(ask, both({7: events}), PARAMETERS)
+    rows = worker.ask(ask, both({7: events}), VALUES)
     wanted = defaultdict(int)
     for before in order[:-1]:  # each second is booked where the event before it was
         wanted[places[before]] += 1000
@@ -166,7 +167,7 @@ def test_each_sum_finds_its_project_task_and_job_again(worker):
 @given(events=events_of())
 def test_two_tabs_at_once_count_once(worker, events):
     twice = sorted([*events, *events], key=lambda e: e["t"])
-    rows = worker.ask(ask, both({1: events, 2: twice}), PARAMETERS)
+    rows = worker.ask(ask, both({1: events, 2: twice}), VALUES)
     total = defaultdict(int)
     for row in rows:
         total[row["person"]] += row["ours_ms"]
@@ -178,7 +179,7 @@ def test_a_pause_is_capped_instead_of_dropped_and_ends_the_session_when_long(wor
         return [{"t": t, "scope": "click:element", "lasted": 0, "merged": 1, "job": 1} for t in times]
 
     minute = 60_000
-    rows = worker.ask(ask, both({1: clicks(0, 5 * minute), 2: clicks(0, 31 * minute)}), PARAMETERS)
+    rows = worker.ask(ask, both({1: clicks(0, 5 * minute), 2: clicks(0, 31 * minute)}), VALUES)
     by_person = {row["person"]: row for row in rows}
     assert (by_person[1]["cvat_ms"], by_person[1]["thinking_ms"], by_person[1]["sessions"]) == (0, 100_000, 1)
     assert (by_person[2]["cvat_ms"], by_person[2]["thinking_ms"], by_person[2]["sessions"]) == (0, 0, 2)
@@ -189,7 +190,7 @@ def test_time_outside_jobs_is_a_row_of_its_own(worker):
         {"t": 0, "scope": "click:element", "lasted": 0, "merged": 1, "job": None},
         {"t": 20_000, "scope": "click:element", "lasted": 0, "merged": 1, "job": None},
     ]
-    [row] = worker.ask(ask, both({1: events}), PARAMETERS)
+    [row] = worker.ask(ask, both({1: events}), VALUES)
     assert (row["job"], row["ours_ms"]) == (None, 20_000)
 
 
@@ -208,7 +209,7 @@ def test_the_worked_example_of_the_documentation_is_right(worker, request):
                 seconds, place = part.split(" s in ")
                 wanted[job_of(place)][column] += 1000 * int(seconds)
     assert len(events) == 8
-    rows = worker.ask(ask, both({1: events}), PARAMETERS)
+    rows = worker.ask(ask, both({1: events}), VALUES)
     assert {row["job"]: [row["cvat_ms"], row["ours_ms"]] for row in rows} == dict(wanted)
 
 
