@@ -8,7 +8,7 @@
 -- time in two tabs at once counts once: it is the length of a union of intervals.
 SELECT
     person, intDiv(t, 86400000) AS day, before, place,
-    any((project, task, job)) AS ids,
+    (min(project), min(task), min(job)) AS ids, -- all the same: of one place
     toInt64(count()) AS events,
     toInt64(countIf(t - p3 >= {session_ms:Int64})) AS sessions,
     sum(if(t > p1 AND t - p1 < {cap_ms:Int64}, t - p1, 0) + greatest(to_cvat - greatest(p1, t), 0)) AS reading_1,
