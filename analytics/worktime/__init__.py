@@ -18,9 +18,10 @@ pause counts up to it, and so does each frame of a merged frame change."""
 SESSION_MS: Final = 30 * 60_000
 """After a pause of this length or more somebody has left: it counts nothing and a new session begins."""
 
-IN_ORDER: Final = "SETTINGS optimize_read_in_window_order = 1"
-"""At the end of a query over stored events whose ``seq`` is their ``timestamp`` and whose ``tie`` is ``content_key``:
-they lie in that order, person by person, so that parts are merged as they are read and nothing is sorted."""
+_PLACE: Final = "cityHash64({})".format(
+    ", ".join(f"ifNull({name}, toUInt64(-1))" for name in ("project", "task", "job"))
+)
+"""A place as one number."""
 
 PARAMETERS: Final = {"cap_ms": CAP_MS, "session_ms": SESSION_MS}
 
@@ -36,24 +37,40 @@ def sql(name: str, **parts: str) -> str:
     return Template(text).substitute(parts)
 
 
-def cvat_sql(source: str) -> str:
-    """CVAT's working time per person and place, in ms, over a relation; ``cvat.sql`` says which columns it has."""
-    return sql("cvat", source=source)
+def steps_sql(source: str, past: str) -> str:
+    """What events add to working time, summed. Parameter ``middle``: the last person of the lower half.
+
+    Args:
+        source: a relation of events; ``series.sql`` says which columns it has.
+        past: a relation of what was before them; ``steps.sql`` says which columns it has.
+    """
+    lower, upper = (sql("series", source=source, place=_PLACE, side=side) for side in ("<=", ">"))
+    return sql("steps", lower=lower, upper=upper, past=past)
 
 
-def both_sql(source: str) -> str:
-    """Both algorithms with their differences per day, person and place, over a relation as in :func:`cvat_sql`."""
-    return sql("both", source=source)
+def both_sql(steps: str, past: str) -> str:
+    """Both algorithms with their differences per day, person and place, of steps: a table, or SQL in brackets."""
+    return sql("both", steps=steps, past=past, place=_PLACE)
 
 
-def month_sql() -> str:
-    """:func:`both_sql` over one month of the stored events with what CVAT has booked. Parameter ``month`` (yyyymm)."""
-    return sql("month", both=both_sql(sql("stored")))
+def stored_sql() -> str:
+    """:func:`steps_sql` over months of stored events. Parameters: ``first``, ``last`` (yyyymm), ``middle``."""
+    return steps_sql(sql("stored"), sql("past"))
 
 
-def reach_sql() -> str:
-    """How far each person's work reached in a month of the stored events. Parameter ``month`` (yyyymm)."""
-    return sql("reach")
+def middle_sql() -> str:
+    """The ``middle`` of :func:`stored_sql`. Parameters: ``first``, ``last``."""
+    return sql("middle")
+
+
+def months_sql(steps: str) -> str:
+    """:func:`both_sql` beside what CVAT has booked in the same months. Parameters: ``first``, ``last``."""
+    return sql("months", both=both_sql(steps, sql("past")))
+
+
+def reach_sql(steps: str) -> str:
+    """How far each person's work reached in the months of the steps."""
+    return sql("reach", steps=steps)
 
 
 DIMENSIONS: Final = {

@@ -12,12 +12,13 @@ import hmac
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analytics.events import COLUMNS, LANDING, Reject
 from resources.clickhouse import Session
@@ -33,30 +34,54 @@ _TYPES: Final = (
     "org_id Nullable(UInt64), org_slug LowCardinality(Nullable(String)), payload Nullable(String), "
     "access_token_id Nullable(UInt64)"
 )
-_KEY: Final = (
-    "sipHash64(ifNull(obj_name, ''), ifNull(obj_id, 0), ifNull(obj_val, ''), source, ifNull(count, 0), duration, "
-    "ifNull(project_id, 0), ifNull(task_id, 0), ifNull(job_id, 0), ifNull(user_id, 0), ifNull(payload, ''))"
-)
-"""As ``key_in`` in analytics/schema/0007_events_by_person.sql."""
+_TEXTS: Final = ("obj_name", "obj_val", "payload")
+"""Columns in which an e-mail address may be."""
+_ADDRESS: Final = r"[\\w.+-]+@[\\w-]+[\\w.-]*\\.\\w+"
+
+
+def _without_addresses(text: str) -> str:
+    """SQL for a text that holds an e-mail address."""
+    return f"replaceRegexpAll({text}, '{_ADDRESS}', '(e-mail removed)')"
+
+
+def _key(*, addresses: bool) -> str:
+    """SQL for the key of an event, as ``key_in`` in analytics/schema/0008_key_of_kept_texts.sql.
+
+    It is the same whatever happens to addresses.
+
+    Args:
+        addresses: texts may hold some; otherwise they are not searched.
+    """
+    texts = {name: f"cityHash64(ifNull({name}, ''))" for name in _TEXTS}
+    if addresses:
+        for name, plain in texts.items():
+            text = f"ifNull({name}, '')"
+            texts[name] = f"if(position({text}, '@') = 0, {plain}, cityHash64({_without_addresses(text)}))"
+    return (
+        f"cityHash64({texts['obj_name']}, ifNull(obj_id, 0), {texts['obj_val']}, source, ifNull(count, 0), duration, "
+        "ifNull(project_id, 0), ifNull(task_id, 0), ifNull(job_id, 0), ifNull(user_id, 0), "
+        f"{texts['payload']})"
+    )
+
+
 _REPEATED: Final = ("scope", "source", "user_name", "user_email", "org_slug")
 """Columns of few values: sent as a dictionary they are read several times faster."""
 _INSERT_SETTINGS: Final = "SETTINGS optimize_on_insert = 0, min_insert_block_size_rows = 250000"
 """Nothing is left to collapse, and several threads sort and compress a block each."""
 _LANDING_SETTINGS: Final = {"min_insert_block_size_rows": 0, "min_insert_block_size_bytes": 0}
 """Blocks stay as small as they come: several threads share them."""
-_ADDRESS: Final = r"[\\w.+-]+@[\\w-]+[\\w.-]*\\.\\w+"
-_KNOWN: Final = """
-CREATE TEMPORARY TABLE known ENGINE = Memory AS
+_THEN: Final = "timestamp BETWEEN (SELECT min(timestamp) FROM landing) AND (SELECT max(timestamp) FROM landing)"
+_KNOWN: Final = f"""
+INSERT INTO known
 SELECT scope, timestamp, content_key FROM events
-WHERE timestamp BETWEEN (SELECT min(timestamp) FROM landing) AND (SELECT max(timestamp) FROM landing)
-    AND content_key IN (SELECT content_key FROM landing)
-"""
+WHERE {_THEN} AND content_key IN (SELECT content_key FROM landing)
+"""  # noqa: S608 - constants of this module
 _GONE: Final = "user_id IS NOT NULL AND user_id IN (SELECT user_id FROM forgotten)"
 _FRESH: Final = f"NOT ({_GONE}) AND (scope, timestamp, content_key) NOT IN (SELECT * FROM known)"  # noqa: S608
 # Counted by a hash, which is quicker: among a million events two share one in 1 of 37 million loads.
 _FACTS: Final = f"""
 SELECT
-    count() AS n, countIf({_GONE}) AS gone, uniqExactIf(sipHash64(scope, timestamp, content_key), {_FRESH}) AS fresh,
+    count() AS n, countIf({_GONE}) AS gone, uniqExactIf(cityHash64(scope, timestamp, content_key), {_FRESH}) AS fresh,
     minOrNullIf(timestamp, {_FRESH}) AS first, maxOrNullIf(timestamp, {_FRESH}) AS last
 FROM landing
 """  # noqa: S608 - constants of this module
@@ -148,11 +173,12 @@ def load_events(
     """
     started, clock = datetime.now(UTC), time.monotonic()
     with session.explained():
-        _land(session, events)
-        session.command(_KNOWN)
+        addresses = _land(session, events)
+        _look_up(session)
         facts = session.query(_FACTS).to_pylist()[0]
         if facts["fresh"]:
-            _insert(session, way, settings or LoadSettings(), plain=facts["fresh"] == facts["n"])
+            values = _values(session, settings or LoadSettings(), addresses=addresses)
+            _insert(session, way, values, plain=facts["fresh"] == facts["n"])
         duplicates = facts["n"] - facts["gone"] - facts["fresh"]
         loaded = Loaded(facts["n"] + len(rejects), facts["fresh"], duplicates, len(rejects), facts["gone"])
         _keep_rejects(session, rejects, way, source)
@@ -180,31 +206,55 @@ _REJECTS = pa.schema(
 )  # fmt: skip
 
 
-def _land(session: Session, events: pa.Table | str) -> None:
+def _land(session: Session, events: pa.Table | str) -> bool:
+    """Put events into the table ``landing``; whether a text of theirs may hold an e-mail address."""
     for table in ("landing", "known"):
         session.command(f"DROP TEMPORARY TABLE IF EXISTS {table}")
+    addresses = isinstance(events, str) or any(_has_at_sign(events[name]) for name in _TEXTS)
     session.command(
-        f"CREATE TEMPORARY TABLE landing ({_TYPES}, content_key UInt64 MATERIALIZED {_KEY}) ENGINE = Memory"
+        f"CREATE TEMPORARY TABLE landing ({_TYPES}, content_key UInt64 MATERIALIZED {_key(addresses=addresses)}) "
+        "ENGINE = Memory"
     )
     if isinstance(events, str):
         session.command(f"INSERT INTO landing ({', '.join(COLUMNS)}) {events}")
-        return
+        return addresses
     table = events.cast(LANDING)
     for name in _REPEATED:
         place = table.schema.get_field_index(name)
         table = table.set_column(place, name, table[name].dictionary_encode())
-    session.insert("landing", table, _LANDING_SETTINGS)
+    said = [name for name in table.column_names if table[name].null_count < table.num_rows]
+    session.insert("landing", table.select(said), _LANDING_SETTINGS)
+    return addresses
 
 
-def _insert(session: Session, way: Way, settings: LoadSettings, *, plain: bool) -> None:
-    """Put what is fresh into ``events``; ``plain``: all that has landed is, and nothing twice."""
-    session.command(_PEOPLE)
+def _has_at_sign(texts: pa.ChunkedArray) -> bool:
+    return bool(pc.any(pc.match_substring(texts, "@")).as_py())
+
+
+def _look_up(session: Session) -> None:
+    """Which of them are there already. Most loads go on where the one before ended, and there is nothing to find."""
+    session.command(
+        "CREATE TEMPORARY TABLE known (scope LowCardinality(String), timestamp DateTime64(3, 'UTC'), "
+        "content_key UInt64) ENGINE = Memory"
+    )
+    if session.value(f"SELECT 1 FROM events WHERE {_THEN} LIMIT 1"):  # noqa: S608 - a constant of this module
+        session.command(_KNOWN)
+
+
+def _values(session: Session, settings: LoadSettings, *, addresses: bool) -> dict[str, str]:
+    """What is kept of each column, as SQL; ``addresses``: texts may hold e-mail addresses."""
     values = {name: name for name in COLUMNS}
     if settings.emails != "keep":
-        for name in ("obj_name", "obj_val", "payload"):
-            without = f"replaceRegexpAll(assumeNotNull({name}), '{_ADDRESS}', '(e-mail removed)')"
+        for name in _TEXTS if addresses else ():
+            without = _without_addresses(f"assumeNotNull({name})")
             values[name] = f"if({name} IS NOT NULL AND position({name}, '@') > 0, {without}, {name})"
         values["user_email"] = "NULL" if settings.emails == "drop" else _hashed_emails(session, settings)
+    return values
+
+
+def _insert(session: Session, way: Way, values: Mapping[str, str], *, plain: bool) -> None:
+    """Put what is fresh into ``events``; ``plain``: all that has landed is, and nothing twice."""
+    session.command(_PEOPLE)
     chosen = "" if plain else f"WHERE {_FRESH} LIMIT 1 BY scope, timestamp, content_key"
     session.command(
         f"INSERT INTO events ({', '.join(COLUMNS)}, key_in, way_in) "  # noqa: S608 - our own names

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 
-from analytics.worktime import PARAMETERS, month_sql, reach_sql
+from analytics.worktime import PARAMETERS, middle_sql, months_sql, reach_sql, stored_sql
 from resources.clickhouse import Session
 
 _COLUMNS = (
@@ -12,15 +13,22 @@ _COLUMNS = (
     "inside_ms, thinking_ms, moved_ms, ours_ms, first_at, last_at, computed_at"
 )
 _REACH = "month, person, last_t, last_tie, project, task, job, past_cvat, past_cut, past_all, computed_at"
+_AT_ONCE = 12
+"""Months that one query computes: what is planned and begun once costs more than a month of a small installation."""
+_STEPS = "worktime_steps"
+_IN_ORDER = "SETTINGS optimize_read_in_window_order = 1"
+"""Stored events lie person by person in order of time: parts are merged as they are read, and nothing is sorted."""
 _STALE = """
 SELECT
-    toYYYYMM(timestamp) AS month,
-    count() AS events,
+    month, events,
     -- Times of loading are whole seconds: what was loaded in the second of a computation may be missing from it.
-    max(loaded_at) >= toDateTime(any(c.computed_at), 'UTC') AS changed
-FROM events
-LEFT JOIN (SELECT month AS known, computed_at FROM worktime_months FINAL) AS c ON c.known = toYYYYMM(timestamp)
-GROUP BY month
+    loaded >= toDateTime(c.computed_at, 'UTC') AS changed
+FROM
+(
+    -- A partition is a month, and named after it.
+    SELECT toUInt32(_partition_id) AS month, count() AS events, max(loaded_at) AS loaded FROM events GROUP BY month
+) AS e
+LEFT JOIN (SELECT month AS known, computed_at FROM worktime_months FINAL) AS c ON c.known = e.month
 ORDER BY month
 """
 
@@ -36,36 +44,49 @@ def refresh_worktime(session: Session, *, everything: bool = False) -> list[int]
         The months (yyyymm) that were computed.
     """
     with session.explained():
+        # Before anything is read: an event that is loaded meanwhile makes its month stale again.
+        started = session.value("SELECT toString(now64(3, 'UTC'))")
         months = session.query(_STALE).to_pylist()
         stale = [m["month"] for m in months if everything or m["changed"]]
         due = [m for m in months if stale and m["month"] >= stale[0]]
-        for month in due:
-            _compute(session, month["month"])
-            _keep_reach(session, month["month"])
-            session.command(
-                "INSERT INTO worktime_months SELECT {month:UInt32}, {events:UInt64}, now64(3, 'UTC')",
-                {"month": month["month"], "events": month["events"]},
-            )
+        for start in range(0, len(due), _AT_ONCE):
+            piece = due[start : start + _AT_ONCE]
+            _replace(session, [m["month"] for m in piece])
+            for month in piece:
+                session.command(
+                    "INSERT INTO worktime_months "
+                    "SELECT {month:UInt32}, {events:UInt64}, toDateTime64({started:String}, 3, 'UTC')",
+                    {"month": month["month"], "events": month["events"], "started": started},
+                )
     return [month["month"] for month in due]
 
 
-def _compute(session: Session, month: int) -> None:
-    staging = f"worktime_{month}_{uuid.uuid4().hex[:8]}"
+def _replace(session: Session, months: list[int]) -> None:
+    """Cut off in between, the months are stale still, and all of it is done again."""
+    period = {**PARAMETERS, "first": months[0], "last": months[-1]}
+    halves = {**period, "middle": session.value(middle_sql(), period)}
+    session.command(f"DROP TEMPORARY TABLE IF EXISTS {_STEPS}")
+    session.command(f"CREATE TEMPORARY TABLE {_STEPS} ENGINE = Memory AS {stored_sql()} {_IN_ORDER}", halves)
+    _keep_months(session, months, period)
+    for month in months:
+        session.command(f"ALTER TABLE worktime_reach DROP PARTITION {month}")
+    session.command(f"INSERT INTO worktime_reach ({_REACH}) {reach_sql(_STEPS)}", period)
+    session.command(f"DROP TEMPORARY TABLE {_STEPS}")
+
+
+def _keep_months(session: Session, months: list[int], period: Mapping[str, int]) -> None:
+    staging = f"worktime_{months[0]}_{uuid.uuid4().hex[:8]}"
     session.command(f"CREATE TABLE {staging} AS worktime")
     try:
         session.command(
-            f"INSERT INTO {staging} ({_COLUMNS}) SELECT {_COLUMNS} FROM ({month_sql()})",  # noqa: S608 - our own names
-            {**PARAMETERS, "month": month},
+            f"INSERT INTO {staging} ({_COLUMNS}) SELECT {_COLUMNS} FROM ({months_sql(_STEPS)})",  # noqa: S608 - ours
+            period,
         )
-        if session.value(f"SELECT count() FROM {staging}"):  # noqa: S608
-            session.command(f"ALTER TABLE worktime REPLACE PARTITION {month} FROM {staging}")
-        else:
-            session.command(f"ALTER TABLE worktime DROP PARTITION {month}")
+        found = session.query(f"SELECT DISTINCT toYYYYMM(day) AS month FROM {staging}")["month"].to_pylist()  # noqa: S608
+        for month in months:
+            if month in found:
+                session.command(f"ALTER TABLE worktime REPLACE PARTITION {month} FROM {staging}")
+            else:
+                session.command(f"ALTER TABLE worktime DROP PARTITION {month}")
     finally:
         session.command(f"DROP TABLE IF EXISTS {staging}")
-
-
-def _keep_reach(session: Session, month: int) -> None:
-    """For the months after this one. Cut off in between, the month is stale still, and all of it is done again."""
-    session.command(f"ALTER TABLE worktime_reach DROP PARTITION {month}")
-    session.command(f"INSERT INTO worktime_reach ({_REACH}) {reach_sql()}", {**PARAMETERS, "month": month})

@@ -12,7 +12,6 @@ import pytest
 from analytics.access import statements
 from analytics.events import COLUMNS, LANDING, read_csv, read_lines, table_of
 from analytics.questions import questions
-from analytics.worktime import IN_ORDER, PARAMETERS, cvat_sql
 from resources.clickhouse import ClickHouseRefused, ClickHouseUnavailable, explain
 from resources.events import LoadSettings, forget, load_events, refresh_worktime
 from resources.events.cvat_database import read_cvat_database
@@ -351,15 +350,31 @@ def test_events_that_come_late_and_out_of_order_are_worked_through_in_order_of_t
                          "project_id": 1, "task_id": job // 2, "job_id": job})  # fmt: skip
             series[person].append({"t": t, "scope": scope, "lasted": lasted, "place": job})
     order = rng.permutation(len(rows))
-    worker.ask(in_session, load_pieces, [[rows[k] for k in piece] for piece in np.array_split(order, 7)])
-    source = (
-        "SELECT person, toUnixTimestamp64Milli(timestamp) AS t, timestamp AS seq, content_key AS tie, 1 AS counted, "
-        "scope, toInt64(duration) AS lasted, 1 AS merged, project_id AS project, task_id AS task, job_id AS job, "
-        "CAST(NULL, 'Nullable(Int64)') AS past_cvat FROM events WHERE series = ''"
-    )
-    for settings in ("", IN_ORDER):
-        found = worker.ask(in_session, ask, f"SELECT * FROM ({cvat_sql(source)}) {settings}", PARAMETERS)
-        for person, events in series.items():
-            booked = {r["job"]: r["working_ms"] for r in found if r["person"] == person}
-            assert booked == dict(reference.cvat(events))
-        assert {(r["project"], r["task"]) for r in found} == {(1, 3), (1, 4)}
+    pieces = [[rows[k] for k in piece] for piece in np.array_split(order, 7)]
+    worker.ask(in_session, load_pieces, pieces[:5])
+    assert worker.ask(in_session, refresh) == [202606, 202607]
+    worker.ask(in_session, load_pieces, pieces[5:])
+    assert worker.ask(in_session, refresh) == [202606, 202607]
+    found = worker.ask(in_session, ask, WORKED)
+    for person, events in series.items():
+        booked = {r["job_id"]: r["ms"] for r in found if r["user_id"] == person}
+        assert booked == dict(reference.cvat(events))
+    assert {(r["project_id"], r["task_id"]) for r in found} == {(1, 3), (1, 4)}
+    assert sum(r["events"] for r in found) == len(rows)
+    at_once = worker.ask(in_session, ask, EVERYTHING)
+    worker.ask(in_session, refresh_only, 202607)
+    assert worker.ask(in_session, ask, EVERYTHING) == at_once
+
+
+WORKED = """
+SELECT user_id, project_id, task_id, job_id, sum(cvat_ms) AS ms, sum(events) AS events
+FROM worktime GROUP BY user_id, project_id, task_id, job_id
+"""
+EVERYTHING = "SELECT * EXCEPT computed_at FROM worktime ORDER BY ALL"
+
+
+def refresh_only(session, month):
+    """As if that month alone had newer events; of the ones before it only how far the work had reached is known."""
+    session.command("TRUNCATE TABLE worktime_months")
+    session.command("INSERT INTO worktime_months SELECT {m:UInt32}, 0, now64(3, 'UTC') + 60", {"m": month - 1})
+    assert refresh_worktime(session) == [month]

@@ -1,4 +1,5 @@
--- A month of the table worktime: both algorithms over the stored events, beside what CVAT itself has booked.
+-- Months of the table worktime: both algorithms over the stored events, beside what CVAT itself has booked. The same
+-- event is in the table twice until parts are merged, if two loads have brought it at once: DISTINCT.
 -- A browser that sends a batch again makes CVAT book it again, under another request: same person, place, time and sum.
 SELECT
     day, person AS user_id, project AS project_id, task AS task_id, job AS job_id,
@@ -20,8 +21,12 @@ FROM
         toUnixTimestamp64Milli(timestamp) AS first_t, first_t AS last_t,
         toInt64(sum(working_ms)) AS reported,
         toInt64(working_ms) * toInt64(count() - 1) AS repeated
-    FROM events FINAL
-    WHERE scope = 'send:working_time' AND toYYYYMM(timestamp) = {month:UInt32}
+    FROM
+    (
+        SELECT DISTINCT timestamp, content_key, user_id, project_id, task_id, job_id, working_ms
+        FROM events
+        WHERE scope = 'send:working_time' AND toYYYYMM(timestamp) BETWEEN {first:UInt32} AND {last:UInt32}
+    )
     GROUP BY timestamp, user_id, project_id, task_id, job_id, working_ms
 )
 GROUP BY day, user_id, project_id, task_id, job_id
