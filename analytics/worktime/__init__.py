@@ -68,6 +68,22 @@ def months_sql(steps: str) -> str:
     return sql("months", both=both_sql(steps, sql("past")))
 
 
+def cvat_sql() -> str:
+    """CVAT's algorithm alone over months of stored events, by person and place. Parameters as of :func:`stored_sql`."""
+    return cvat_sql_of(sql("stored"), sql("past"))
+
+
+def cvat_sql_of(source: str, past: str) -> str:
+    """CVAT's algorithm alone; for the arguments see :func:`steps_sql`."""
+    lower, upper = (sql("frames", source=source, place=_PLACE, side=side) for side in ("<=", ">"))
+    return sql("cvat", lower=lower, upper=upper, past=past, place=_PLACE)
+
+
+def differences_sql() -> str:
+    """Where the table ``worktime`` says otherwise than :func:`cvat_sql`. Parameters: its own, and ``most`` rows."""
+    return sql("differences", cvat=cvat_sql())
+
+
 def reach_sql(steps: str) -> str:
     """How far each person's work reached in the months of the steps."""
     return sql("reach", steps=steps)

@@ -4,7 +4,7 @@ Belongs here: one asset per table, and their checks. The SQL is in ``analytics/`
 ``resources.events``.
 """
 
-from assets.analytics.checks import events_accounted_for, row_count_checks
+from assets.analytics.checks import events_accounted_for, row_count_checks, worktime_is_cvats
 from assets.analytics.people import analytics_events, analytics_worktime
 from assets.analytics.platform import analytics_deliveries, analytics_models, analytics_runs
 from assets.analytics.stages import (
@@ -30,4 +30,5 @@ __all__ = [
     "analytics_worktime",
     "events_accounted_for",
     "row_count_checks",
+    "worktime_is_cvats",
 ]

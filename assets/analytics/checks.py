@@ -12,6 +12,7 @@ from assets.analytics.stages import STAGES
 from assets.cover import STAGE as COVER
 from assets.quality import STAGE as QUALITY
 from resources.clickhouse import ClickHouse
+from resources.events import compare_worktime
 from resources.inbox import Inbox
 from resources.tables import BatchTables
 
@@ -76,4 +77,20 @@ def events_accounted_for(
         passed=lost == 0 and not totals["rejected"],
         severity=dg.AssetCheckSeverity.ERROR if lost else dg.AssetCheckSeverity.WARN,
         metadata={name: int(value) for name, value in totals.items()},
+    )
+
+
+@dg.asset_check(asset=[GROUP, "worktime"], description="Month by month the same as CVAT's algorithm over all events.")
+def worktime_is_cvats(
+    context: dg.AssetCheckExecutionContext, clickhouse: dg.ResourceParam[ClickHouse]
+) -> dg.AssetCheckResult:
+    """Fails when the table, which is computed in pieces, holds other sums than CVAT's algorithm over whole series."""
+    with clickhouse.session({"run_id": context.run.run_id, "check": "worktime_is_cvats"}) as session:
+        session.migrate()
+        found = compare_worktime(session)
+    return dg.AssetCheckResult(
+        passed=not found.rows,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="'reefline analytics load --everything' computes the table anew" if found.rows else None,
+        metadata={"months": dg.MetadataValue.json(found.months), "differences": dg.MetadataValue.json(found.rows)},
     )

@@ -9,6 +9,16 @@ from __future__ import annotations
 from resources.events.load import Loaded, LoadSettings, load_events
 from resources.events.people import forget
 from resources.events.spool import Spool, SpoolFullError
-from resources.events.worktime import refresh_worktime
+from resources.events.worktime import compare_worktime, cvat_time, refresh_worktime
 
-__all__ = ["LoadSettings", "Loaded", "Spool", "SpoolFullError", "forget", "load_events", "refresh_worktime"]
+__all__ = [
+    "LoadSettings",
+    "Loaded",
+    "Spool",
+    "SpoolFullError",
+    "compare_worktime",
+    "cvat_time",
+    "forget",
+    "load_events",
+    "refresh_worktime",
+]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from analytics.worktime import PARAMETERS, middle_sql, months_sql, reach_sql, stored_sql
+import pyarrow as pa
+
+from analytics.worktime import PARAMETERS, cvat_sql, differences_sql, middle_sql, months_sql, reach_sql, stored_sql
 from resources.clickhouse import Session
 
 _COLUMNS = (
@@ -20,7 +24,7 @@ _IN_ORDER = "SETTINGS optimize_read_in_window_order = 1"
 """Stored events lie person by person in order of time: parts are merged as they are read, and nothing is sorted."""
 _STALE = """
 SELECT
-    month, events,
+    month, events, c.counted AS counted,
     -- Times of loading are whole seconds: what was loaded in the second of a computation may be missing from it.
     loaded >= toDateTime(c.computed_at, 'UTC') AS changed
 FROM
@@ -28,7 +32,7 @@ FROM
     -- A partition is a month, and named after it.
     SELECT toUInt32(_partition_id) AS month, count() AS events, max(loaded_at) AS loaded FROM events GROUP BY month
 ) AS e
-LEFT JOIN (SELECT month AS known, computed_at FROM worktime_months FINAL) AS c ON c.known = e.month
+LEFT JOIN (SELECT month AS known, events AS counted, computed_at FROM worktime_months FINAL) AS c ON c.known = e.month
 ORDER BY month
 """
 
@@ -61,12 +65,56 @@ def refresh_worktime(session: Session, *, everything: bool = False) -> list[int]
     return [month["month"] for month in due]
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The table ``worktime`` beside CVAT's algorithm over all events at once.
+
+    Attributes:
+        months: that could be compared (yyyymm): the last ones whose events are those they were computed of.
+        rows: where both differ, the worst first: ``user_id, project_id, task_id, job_id, stored_ms, fresh_ms``.
+    """
+
+    months: list[int]
+    rows: list[dict[str, Any]]
+
+
+def compare_worktime(session: Session, most: int = 20) -> Compared:
+    """Whether the table, which is computed in pieces, holds what computing all of it at once would give.
+
+    Months that have got events since, or lost some (they expired, a person was forgotten), cannot be compared, nor can
+    those before them.
+    """
+    with session.explained():
+        months: list[int] = []
+        for month in session.query(_STALE).to_pylist():
+            whole = not month["changed"] and month["events"] == month["counted"]
+            months = [*months, month["month"]] if whole else []
+        if not months:
+            return Compared([], [])
+        asked = {**_halves(session, months), "most": most}
+        return Compared(months, session.query(f"{differences_sql()} {_IN_ORDER}", asked).to_pylist())
+
+
+def cvat_time(session: Session, months: Sequence[int]) -> pa.Table:
+    """CVAT's working time in months (yyyymm, one after the other), straight from the events.
+
+    Returns:
+        ``person, project, task, job, cvat_ms``; milliseconds.
+    """
+    with session.explained():
+        return session.query(f"{cvat_sql()} {_IN_ORDER}", _halves(session, months))
+
+
+def _halves(session: Session, months: Sequence[int]) -> dict[str, Any]:
+    period = {**PARAMETERS, "first": months[0], "last": months[-1]}
+    return {**period, "middle": session.value(middle_sql(), period)}
+
+
 def _replace(session: Session, months: list[int]) -> None:
     """Cut off in between, the months are stale still, and all of it is done again."""
-    period = {**PARAMETERS, "first": months[0], "last": months[-1]}
-    halves = {**period, "middle": session.value(middle_sql(), period)}
+    period = _halves(session, months)
     session.command(f"DROP TEMPORARY TABLE IF EXISTS {_STEPS}")
-    session.command(f"CREATE TEMPORARY TABLE {_STEPS} ENGINE = Memory AS {stored_sql()} {_IN_ORDER}", halves)
+    session.command(f"CREATE TEMPORARY TABLE {_STEPS} ENGINE = Memory AS {stored_sql()} {_IN_ORDER}", period)
     _keep_months(session, months, period)
     for month in months:
         session.command(f"ALTER TABLE worktime_reach DROP PARTITION {month}")
@@ -74,7 +122,7 @@ def _replace(session: Session, months: list[int]) -> None:
     session.command(f"DROP TEMPORARY TABLE {_STEPS}")
 
 
-def _keep_months(session: Session, months: list[int], period: Mapping[str, int]) -> None:
+def _keep_months(session: Session, months: list[int], period: Mapping[str, Any]) -> None:
     staging = f"worktime_{months[0]}_{uuid.uuid4().hex[:8]}"
     session.command(f"CREATE TABLE {staging} AS worktime")
     try:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.worktime import PARAMETERS, UnknownDimensionError, both_sql, by_sql, steps_sql
+from analytics.worktime import PARAMETERS, UnknownDimensionError, both_sql, by_sql, cvat_sql_of, steps_sql
 from tests.analytics import worktime_reference as reference
 from tests.analytics.chdb_worker import Worker
 
@@ -47,8 +47,8 @@ def ids(event):
     return ",".join(str(event.get(name) or 0) for name in IDS)
 
 
-def both(series, before=None):
-    """The SQL for series of dicts (t, scope, lasted, merged, job) by person, and the event before each, if any."""
+def relations(series, before=None):
+    """SQL of series of dicts (t, scope, lasted, merged, job) by person, and of the event before each, if any."""
     rows = [
         f"({person},{n},{BASE + e['t']},'{e['scope']}',{e['lasted']},{e['merged']},{ids(e)})"
         for person, events in series.items()
@@ -57,7 +57,21 @@ def both(series, before=None):
     past = [f"({person},{BASE + reference.end(e)},{ids(e)})" for person, e in (before or {}).items()]
     source = SOURCE.format(events=f"[{','.join(rows)}]", places=places(7))
     earlier = PAST.format(before=f"[{','.join(past)}]", places=places(3))
+    return source, earlier
+
+
+def both(series, before=None):
+    """Both algorithms, for arguments as of :func:`relations`."""
+    source, earlier = relations(series, before)
     return both_sql(f"({steps_sql(source, earlier)})", earlier)
+
+
+def cvat_alone(worker, series, before=None):
+    """CVAT's algorithm without the other, by person and job; what is 0 is left out."""
+    found = defaultdict(int)
+    for row in worker.ask(ask, cvat_sql_of(*relations(series, before)), VALUES):
+        found[row["person"], row["job"]] += row["cvat_ms"]
+    return {k: v for k, v in found.items() if v}
 
 
 def as_event(raw):
@@ -76,7 +90,9 @@ def test_all_outputs_of_cvats_own_function_agree_to_the_millisecond(shared, work
     found = defaultdict(int)
     for row in worker.ask(ask, both(series, before), VALUES):
         found[row["person"], row["job"]] += row["cvat_ms"]
-    assert {k: v for k, v in found.items() if v} == {k: v for k, v in wanted.items() if v}
+    wanted = {k: v for k, v in wanted.items() if v}
+    assert {k: v for k, v in found.items() if v} == wanted
+    assert cvat_alone(worker, series, before) == wanted
 
 
 def events_of(draw_scope=("change:frame", "draw:object", "click:element")):
@@ -118,6 +134,7 @@ def test_both_algorithms_agree_with_a_plain_reading_and_their_difference_adds_up
             assert cvat[person, place] == wanted
         for place, wanted in reference.ours(events).items():
             assert ours[person, place] == wanted
+    assert cvat_alone(worker, people) == {k: v for k, v in cvat.items() if v}
     for person in people:  # what is moved comes from somewhere
         assert sum(row["moved_ms"] for row in rows if row["person"] == person) == 0
     assert sum(row["events"] for row in rows) == sum(len(events) for events in series)

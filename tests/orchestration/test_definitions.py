@@ -109,6 +109,7 @@ def test_the_checks_of_the_design_exist(defs):
         ("corals/reviewed", "every_image_labelled"),
         ("datasets/release", "release_reproducible"),
         ("analytics/events", "events_accounted_for"),
+        ("analytics/worktime", "worktime_is_cvats"),
         ("analytics/images", "every_batch_is_there"),
         ("analytics/deliveries", "every_delivery_is_there"),
     } <= names
