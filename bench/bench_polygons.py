@@ -22,7 +22,7 @@ from inference.polygons import Outline, masks_to_polygons, polygon_to_mask
 
 SIDE = 1920
 MASKS = 60
-ROUNDS = 25
+ROUNDS = 100
 KEPT_BYTES = 30_000_000
 
 
