@@ -21,7 +21,7 @@ def refreshed(tmp_path_factory):
 def test_an_installation_in_which_nothing_has_happened_yet_is_refreshed_without_a_failure(refreshed):
     empty = refreshed[0]
     assert not any(empty["counts"].values()), empty["counts"]
-    assert len(empty["checks"]) == 5
+    assert len(empty["checks"]) == 6
     assert not empty["answers"]["throughput"]
 
 
@@ -34,7 +34,8 @@ def test_every_table_is_filled_and_filling_again_doubles_nothing(refreshed):
 
 def test_the_checks_pass_and_every_delivery_and_event_is_accounted_for(refreshed):
     _, _, second = refreshed
-    assert len(second["checks"]) == 5
+    assert len(second["checks"]) == 6
+    assert second["checks"]["analytics/worktime:worktime_is_cvats"]
     assert all(second["checks"].values()), second["checks"]
 
 
