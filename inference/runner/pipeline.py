@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,7 +13,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from inference.engines import DeviceLostError, EngineError
+from inference.engines import DeviceLostError, Engine, EngineError
 from inference.runner.channel import ByteBudget, Channel, ClosedError
 from inference.runner.pictures import (
     Outcome,
@@ -26,7 +25,6 @@ from inference.runner.pictures import (
     reason_of,
     refuse_if_too_large,
 )
-from inference.runner.turns import Turns, lanes_of, uses_all_processors
 
 R = TypeVar("R")
 DEFAULT_MEMORY = 1 << 29
@@ -106,7 +104,6 @@ class _Run:
         self._ready: Channel[_Flight] = Channel(QUEUE)
         self._seen: Channel[_Flight] = Channel(QUEUE)
         self._out: Channel[Outcome[Any]] = Channel(QUEUE * 4)
-        self._turns = Turns(wanted=uses_all_processors(task.engine))
         self._overhead = 0  # most bytes that a picture held beside its decoded image
         self._failure: BaseException | None = None
         self._threads: list[threading.Thread] = []
@@ -158,7 +155,7 @@ class _Run:
             thread.start()
 
     def _abort(self) -> None:
-        for channel in (self._ready, self._seen, self._out, self._budget, self._turns):
+        for channel in (self._ready, self._seen, self._out, self._budget):
             channel.abort()
 
     def _front(self) -> None:
@@ -178,9 +175,8 @@ class _Run:
         waiting = time.perf_counter()
         self._budget.enter(flight.number, size + self._overhead)
         flight.seconds -= time.perf_counter() - waiting
-        with self._in_turn(flight):
-            flight.image = self._decode(data)
-            flight.views = checked_views(self._task.prepare(flight.image))
+        flight.image = self._decode(data)
+        flight.views = checked_views(self._task.prepare(flight.image))
         flight.count = len(flight.views)
         self._weigh(flight)
 
@@ -205,11 +201,10 @@ class _Run:
 
     def _predict(self, pack: list[_Flight]) -> list[_Flight]:
         """Run the engine on a pack; the flights that have outputs now."""
+        started = time.perf_counter()
         batch = pack[0].views if len(pack) == 1 else np.concatenate([flight.views for flight in pack])
         try:
-            with self._turns.engine():
-                started = time.perf_counter()
-                outputs = self._task.engine.predict(batch)
+            outputs = self._task.engine.predict(batch)
             _check_outputs(outputs, len(batch))
         except EngineError as error:
             if len(pack) > 1 and not isinstance(error, DeviceLostError):
@@ -241,19 +236,10 @@ class _Run:
                 self._out.put(Outcome(flight.picture.key, flight.outputs, None, flight.seconds))
 
     def _finish(self, flight: _Flight) -> None:
-        with self._in_turn(flight):
-            result = self._task.finish(flight.image, flight.outputs)
+        result = self._task.finish(flight.image, flight.outputs)
         flight.outputs = self._then(flight.picture, flight.image, result) if self._then else result
         flight.image = None
         self._budget.leave(flight.number)
-
-    @contextmanager
-    def _in_turn(self, flight: _Flight) -> Iterator[None]:
-        """A crew's turn; what it waits for it does not count as the picture's."""
-        waiting = time.perf_counter()
-        with self._turns.crew():
-            flight.seconds -= time.perf_counter() - waiting
-            yield
 
     def _attempt(self, flight: _Flight, work: Callable[[_Flight], None]) -> bool:
         started = time.perf_counter()
@@ -277,6 +263,18 @@ class _Run:
         held = flight.held()
         self._overhead = max(self._overhead, held - int(flight.image.nbytes))
         self._budget.set(flight.number, held)
+
+
+def lanes_of(engine: Engine) -> int:
+    """Calls of the engine at a time.
+
+    On a processor as many as its threads leave room for. On a GPU two: while one computes, the next one's pictures are
+    put together and sent.
+    """
+    if engine.device.startswith("cpu"):
+        cores = os.cpu_count() or 1
+        return max(1, cores // (engine.threads or cores))
+    return 2
 
 
 def _check_outputs(outputs: tuple[NDArray[Any], ...], count: int) -> None:

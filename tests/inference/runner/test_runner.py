@@ -15,7 +15,6 @@ from inference.engines import EngineError, devices
 from inference.registry import ModelRegistry
 from inference.runner import Picture, run_batch
 from inference.runner.channel import ByteBudget, Channel, ClosedError
-from inference.runner.turns import Turns
 from inference.segmentation import Segmenter, segment
 from tests.inference.engines.fakes import Library, engine
 
@@ -280,88 +279,4 @@ def test_an_aborted_budget_lets_nobody_wait_for_ever():
     thread.start()
     budget.abort()
     thread.join(10)
-    assert ended
-
-
-class Watched:
-    """Tells how many of a thing are at work at once, and what was there beside them."""
-
-    def __init__(self):
-        self.now, self.most, self.beside = {"crew": 0, "engine": 0}, {"crew": 0, "engine": 0}, 0
-        self.lock = threading.Lock()
-
-    def work(self, kind):
-        with self.lock:
-            self.now[kind] += 1
-            self.most[kind] = max(self.most[kind], self.now[kind])
-            self.beside = max(self.beside, min(self.now.values()))
-        time.sleep(0.002)
-        with self.lock:
-            self.now[kind] -= 1
-
-
-def test_an_engine_with_all_processors_and_the_crews_take_turns():
-    turns, watched = Turns(), Watched()
-
-    def crew():
-        for _ in range(40):
-            with turns.crew():
-                watched.work("crew")
-
-    def engine():
-        for _ in range(40):
-            with turns.engine():
-                watched.work("engine")
-
-    threads = [threading.Thread(target=work, daemon=True) for work in (crew, crew, engine, engine)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-        assert not thread.is_alive()
-    assert watched.beside == 0
-    assert watched.most == {"crew": 2, "engine": 1}
-
-
-def test_a_crew_that_waited_during_a_call_comes_before_the_next_call():
-    turns, order = Turns(), []
-    began = threading.Event()
-
-    def crew():
-        began.set()
-        with turns.crew():
-            order.append("crew")
-
-    thread = threading.Thread(target=crew, daemon=True)
-    with turns.engine():
-        thread.start()
-        began.wait(10)
-        time.sleep(0.05)
-        order.append("call")
-    with turns.engine():
-        order.append("next call")
-    thread.join(10)
-    assert order == ["call", "crew", "next call"]
-
-
-def test_nobody_waits_beside_an_engine_that_leaves_processors():
-    turns = Turns(wanted=False)
-    with turns.engine(), turns.engine(), turns.crew():
-        pass
-
-
-def test_a_run_that_is_over_lets_nobody_wait_for_a_turn():
-    turns = Turns()
-    ended = []
-
-    def crew():
-        with pytest.raises(ClosedError), turns.crew():
-            pass
-        ended.append(True)
-
-    thread = threading.Thread(target=crew, daemon=True)
-    with turns.engine():
-        thread.start()
-        turns.abort()
-        thread.join(10)
     assert ended
