@@ -3,7 +3,8 @@
 References: each pair of shapes compared by a call of its own, as CVAT's matcher does, on run lengths made once
 (``per pair``); and the whole picture in one pycocotools call (``per picture``). Both are followed by scipy's assignment
 and stop at the number of matches, where ours goes on to confusion, conflicts, edits and pixels. So our matching alone,
-which stops there too, stands beside the whole picture in one call as well: the same work on both sides.
+which stops there too, stands beside the whole picture in one call as well: the same work on both sides; with the
+compiled loops, where there are any, and with NumPy alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from analytics.quality import QualitySettings, compare_batch, compare_picture, oks, pair
+from analytics.quality import QualitySettings, compare_batch, compare_picture, loops, oks, pair
 from analytics.quality.detection import average_precision
 from analytics.quality.overlap import outline_iou, outlines_of
 from labels.schema import Kind, Shape
@@ -74,26 +75,32 @@ def speed_rows() -> list[dict[str, object]]:
     batch = [_pictures(k) for k in range(PICTURES)]
     ds, gt = [s for pair in batch for s in pair[0]], [s for pair in batch for s in pair[1]]
     sizes = {f"p{k}": (SIDE, SIDE) for k in range(PICTURES)}
-    (seconds, ours), matching, by_picture = _in_turns(
+    (seconds, ours), matching, by_numpy, by_picture = _in_turns(
         lambda: compare_batch(ds, gt, LABELS, sizes),
         lambda: [_matches(*pair) for pair in batch],
+        lambda: _without_compiled_loops(lambda: [_matches(*pair) for pair in batch]),
         lambda: [_reference(*pair) for pair in batch],
     )
     by_pair = _timed(lambda: [_per_pair(*pair) for pair in batch[:PER_PAIR_PICTURES]])
     if (
         sum(by_picture[1]) != ours.confusion.valid
         or by_picture[1] != matching[1]
+        or by_picture[1] != by_numpy[1]
         or by_pair[1] != by_picture[1][:PER_PAIR_PICTURES]
     ):
         raise AssertionError("the reference counts other pairs than compare_batch")
     per_pair_s = by_pair[0] * PICTURES / PER_PAIR_PICTURES
     note = f"{PICTURES} pictures, {SHAPES} x {SHAPES} outlines of {POINTS} points; the same pairs everywhere"
+    same = f"pixels, IoUs and assignment on both sides and nothing else, best of {TIMES} in turns; {note}"
+    if loops.compiled is None:
+        note += "; without compiled loops: no C compiler was there"
     return [
         _ratio("quality.vs_reference", seconds, "s", "a pycocotools call per pair of shapes + scipy", per_pair_s, note),
         _ratio("quality.vs_one_call_per_picture", seconds, "s", "one pycocotools call + scipy, stops at the matches",
                by_picture[0], note),
-        _ratio("quality.matching_vs_one_call", matching[0], "s", "one pycocotools call + scipy", by_picture[0],
-               f"pixels, IoUs and assignment on both sides and nothing else, best of {TIMES} in turns; {note}"),
+        _ratio("quality.matching_vs_one_call", matching[0], "s", "one pycocotools call + scipy", by_picture[0], same),
+        _ratio("quality.matching_vs_one_call.numpy", by_numpy[0], "s", "one pycocotools call + scipy", by_picture[0],
+               f"without the compiled loops; {same}"),
     ]  # fmt: skip
 
 
@@ -158,6 +165,14 @@ def _matches(ds: list[Shape], gt: list[Shape]) -> int:
     """What the references do, by our own parts."""
     similarity = outline_iou(outlines_of([*ds, *gt], SIDE, SIDE), len(ds))
     return len(pair(similarity, [s.label for s in ds], [s.label for s in gt], THRESHOLD).matches)
+
+
+def _without_compiled_loops(work: Callable[[], Any]) -> Any:
+    kept, loops.compiled = loops.compiled, None
+    try:
+        return work()
+    finally:
+        loops.compiled = kept
 
 
 def _per_pair(ds: list[Shape], gt: list[Shape]) -> int:

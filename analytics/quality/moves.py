@@ -12,6 +12,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from analytics.quality import loops
+
 MOST_AT_ONCE = 500_000
 """Corners beside corners that are looked at together."""
 LONG = 500
@@ -33,10 +35,13 @@ def moved_px(corners: NDArray[np.float64], starts: NDArray[np.int64], counts: ND
     """
     found = np.empty(starts.shape[1])
     longest = counts.max(axis=0, initial=1)
-    # Rings are filled up to the longest of their block, so blocks are of about one length.
-    size = np.ceil(np.log2(longest)).astype(int)
     if not np.isfinite(corners).all():
         return _by_geos(corners, starts, counts)
+    if loops.compiled is not None and (counts.prod(axis=0) <= LONG * LONG).all():
+        loops.compiled.moved(corners, np.ascontiguousarray(starts), np.ascontiguousarray(counts), found)
+        return found
+    # Rings are filled up to the longest of their block, so blocks are of about one length.
+    size = np.ceil(np.log2(longest)).astype(int)
     for exponent in np.unique(size).tolist():
         block = np.flatnonzero(size == exponent)
         most = max(1, MOST_AT_ONCE >> (2 * exponent + 1))

@@ -1,7 +1,7 @@
 """IoU of every outline of one side with every one of the other, the numbers of the COCO tools.
 
-Whole polygons, which most outlines are, go by spans (``analytics.quality.spans``); masks and polygons with holes, and
-pictures that are too much for spans, by run lengths (``analytics.quality.runs``).
+Whole polygons, which most outlines are, go by spans (``analytics.quality.spans``, compiled where that could be); masks
+and polygons with holes, and pictures that are too much for spans, by run lengths (``analytics.quality.runs``).
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics.geometry import outlines_flat
+from analytics.quality import loops
 from analytics.quality.crossings import FARTHEST_PX
 from analytics.quality.runs import Runs, areas, boxes, iou, runs_of
-from analytics.quality.spans import iou_of, spans_of
+from analytics.quality.spans import MOST_CROSSINGS, iou_of, spans_of
 from labels.schema import Kind, Shape
 
 FEW = 0.25
@@ -78,7 +79,7 @@ def outline_iou(outlines: Outlines, ds: int) -> NDArray[np.float64]:
     every = np.arange(len(outlines.shapes))
     odd = np.flatnonzero(~outlines.whole)
     ious = None
-    if len(odd) <= FEW * len(every) and np.abs(outlines.points).max(initial=0.0) <= FARTHEST_PX:
+    if len(odd) <= FEW * len(every):
         ious = _iou_of_whole(outlines, int(outlines.whole[:ds].sum()))
     if ious is None:
         return iou(outlines.runs(every[:ds]), outlines.runs(every[ds:]))
@@ -93,9 +94,16 @@ def outline_iou(outlines: Outlines, ds: int) -> NDArray[np.float64]:
 
 
 def _iou_of_whole(outlines: Outlines, ds: int) -> NDArray[np.float64] | None:
+    """IoU of whole polygons; None where they are too much for spans."""
     others = len(outlines.sizes) - ds
     if not ds or not others:
         return np.zeros((ds, others))
+    if loops.compiled is not None:
+        found = np.empty((ds, others))
+        given = outlines.points, outlines.sizes, ds, outlines.width, outlines.height, MOST_CROSSINGS
+        return found if loops.compiled.outline_iou(*given, found) else None
+    if not np.abs(outlines.points).max() <= FARTHEST_PX:
+        return None
     spans = spans_of(outlines.points, outlines.sizes, outlines.width, outlines.height)
     return None if spans is None else iou_of(spans, ds)
 

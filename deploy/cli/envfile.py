@@ -53,6 +53,10 @@ DEFAULTS = {
         "docker.io/library/python:3.11.15-slim-bookworm",
         "base of our images; 'reefline deploy pin'",
     ),
+    "DEPLOY_BUILD_IMAGE": (
+        "docker.io/library/python:3.11.15-bookworm",
+        "the same with a C compiler, while they are built",
+    ),
     "DEPLOY_POSTGRES_IMAGE": ("docker.io/library/postgres:17.10-bookworm", ""),
     "DEPLOY_GATEWAY_IMAGE": ("docker.io/library/traefik:v3.7.13", ""),
     "DEPLOY_CLICKHOUSE_IMAGE": ("docker.io/clickhouse/clickhouse-server:26.3.17.4", ""),

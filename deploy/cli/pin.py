@@ -7,7 +7,8 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 
-IMAGES = tuple(f"DEPLOY_{name}_IMAGE" for name in ("PYTHON", "POSTGRES", "GATEWAY", "CLICKHOUSE", "VECTOR", "GRAFANA"))
+NAMES = ("PYTHON", "BUILD", "POSTGRES", "GATEWAY", "CLICKHOUSE", "VECTOR", "GRAFANA")
+IMAGES = tuple(f"DEPLOY_{name}_IMAGE" for name in NAMES)
 DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
 
 

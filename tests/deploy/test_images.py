@@ -182,7 +182,7 @@ def test_dockerfiles_install_by_hash_and_from_a_pinned_base():
         for install in re.findall(r"pip install [^&]*", line):
             assert "--require-hashes" in install or "/build/wheels/" in install
     for file in DOCKERFILES:
-        bases = re.findall(r"(?m)^(?:FROM|ARG PYTHON_IMAGE=)\s*(\S+)", file.read_text(encoding="utf-8"))
+        bases = re.findall(r"(?m)^(?:FROM|ARG (?:PYTHON|BUILD)_IMAGE=)\s*(\S+)", file.read_text(encoding="utf-8"))
         for base in bases:
             assert base.startswith("${") or re.search(r":\d+\.\d+\.\d+-\w+", base), base
 
