@@ -15,7 +15,7 @@ help: ## Show this help
 
 setup: $(STAMP) ## Make the virtual environment with the locked dependencies
 
-$(STAMP): requirements.lock pyproject.toml analytics/quality/_loops.c
+$(STAMP): requirements.lock pyproject.toml analytics/quality/_loops.c inference/polygons/_contours.c
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 15) else "reefline needs Python 3.11 to 3.14; this is %d.%d. Try: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock

@@ -38,5 +38,5 @@ def outlines_flat(shapes: Sequence[Shape]) -> tuple[NDArray[np.float64], NDArray
     for shape in shapes:
         values += shape.points
     flat = np.empty(len(values))
-    struct.pack_into(f"{len(values)}d", flat, 0, *values)  # a third of the time that numpy takes for a list
+    struct.pack_into(f"{len(values)}d", flat.data, 0, *values)  # a third of the time that numpy takes for a list
     return flat, sizes

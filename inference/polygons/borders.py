@@ -1,6 +1,6 @@
 """Borders of masks as closed lines of few points, for many masks at once.
 
-OpenCV's contours run through the centres of border pixels. Half a pixel further out runs the line of this module: along
+Contours run through the centres of border pixels. Half a pixel further out runs the line of this module: along
 the pixel edges where the contour goes straight, through the middles of the stairs' edges where it goes diagonally. It
 turns only where the contour turns, so how it passes a pixel follows from where the contour comes from and where it
 goes: a table look-up for the points where it turns, and nothing for the many between them. Points are in half pixels
@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.polygons.chains import STRAIGHT
+from inference.polygons.contours import Contours, contours_of
 from inference.polygons.simplify import Floats, Ints, Lines
 
 # Steps by their code (dy + 1) * 3 + dx + 1, so that 8 - code is the step back and 4 no step at all.
@@ -99,28 +98,11 @@ def borders_of(crops: Sequence[NDArray[np.uint8]], offsets: Sequence[tuple[int, 
         crops: masks ``(h, w)`` uint8, 0 = outside.
         offsets: (left, top) of each crop in the picture.
     """
-    contours: list[NDArray[np.int32]] = []
-    trees = [np.zeros((0, 4), np.int32)]
-    counts = np.zeros(len(crops), np.int64)
-    for number, (crop, offset) in enumerate(zip(crops, offsets, strict=True)):
-        if not crop.size:
-            continue
-        found, tree = cv2.findContours(crop, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=offset)
-        if found:
-            contours += found
-            trees.append(tree[0])
-            counts[number] = len(found)
-    above = np.concatenate(trees)[:, 3]
-    parents = np.where(above < 0, -1, above + np.repeat(np.cumsum(counts) - counts, counts))
-    masks = np.repeat(np.arange(len(crops)), counts)
-    starts = np.cumsum([0, *map(len, contours)]) + np.arange(len(contours) + 1)
-    closed = [*chain.from_iterable((contour, contour[:1]) for contour in contours), np.zeros((0, 1, 2), np.int32)]
-    points = np.concatenate(closed)[:, 0]
-    return _walked(points, starts, masks, parents)
+    return _walked(contours_of(crops, offsets))
 
 
-def _walked(points: NDArray[np.int32], starts: Ints, masks: Ints, parents: Ints) -> Borders:
-    """Borders from contours that end with their first points again."""
+def _walked(contours: Contours) -> Borders:
+    points, starts, masks, parents = contours
     rings, last = starts[:-1], starts[1:] - 1
     x, y = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
     dx, dy = _steps(x, last), _steps(y, last)
@@ -130,14 +112,14 @@ def _walked(points: NDArray[np.int32], starts: Ints, masks: Ints, parents: Ints)
     # Products of places in far larger pictures run over, which is right modulo 2^32 for all rings below 2^30 pixels.
     within = np.abs(_sums(x * dy - y * dx, rings)) / 2
     pixels = within + np.where(hole, -passed, passed) / 2 + 1
-    line, starts = _moved_out(points, dx, dy, starts)
+    line, begin = _moved_out(points, dx, dy, starts)
     steps = np.abs(line[1:] - line[:-1])
-    steps[starts[1:-1] - 1] = 0  # from one ring to the next
+    steps[begin[1:-1] - 1] = 0  # from one ring to the next
     along_x, along_y = np.ascontiguousarray(steps[:, 0]), np.ascontiguousarray(steps[:, 1])
     # Each half pixel that a diagonal goes in x, it cuts off or adds a triangle of half a pixel by half a pixel.
-    bent = _sums(np.minimum(along_x, along_y), starts[:-1]) / 8
-    lines = Lines(line, starts, np.where(hole, 8 * pixels, -8 * pixels), np.ones(len(masks), bool))
-    return Borders(lines, masks, parents, pixels, bent, _sums(along_x + along_y, starts[:-1]) / 2)
+    bent = _sums(np.minimum(along_x, along_y), begin[:-1]) / 8
+    lines = Lines(line, begin, np.where(hole, 8 * pixels, -8 * pixels), np.ones(len(masks), bool))
+    return Borders(lines, masks, parents, pixels, bent, _sums(along_x + along_y, begin[:-1]) / 2)
 
 
 def _moved_out(points: NDArray[np.int32], dx: Ints, dy: Ints, starts: Ints) -> tuple[NDArray[np.int32], Ints]:
