@@ -22,6 +22,11 @@ def lanes_of(engine: Engine) -> int:
     return engine.calls if engine.device == CPU else 2
 
 
+def calls_ahead(engine: Engine, views: NDArray[Any]) -> int:
+    """Pictures that are enough to be ready: for the next call of every lane. More would only hold memory."""
+    return lanes_of(engine) * max(1, engine.best_batch(views.shape[1:]) // len(views))
+
+
 def working_bytes(engine: Engine, views: list[NDArray[Any]]) -> int:
     """Bytes of main memory that a call is taken to need while it runs.
 

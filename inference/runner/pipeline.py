@@ -14,7 +14,7 @@ import psutil
 from numpy.typing import NDArray
 
 from inference.engines import DeviceLostError, Engine, EngineError
-from inference.runner.calls import check_outputs, lanes_of, working_bytes
+from inference.runner.calls import calls_ahead, check_outputs, lanes_of, working_bytes
 from inference.runner.channel import ByteBudget, Channel, ClosedError
 from inference.runner.pictures import (
     Outcome,
@@ -173,7 +173,7 @@ class _Run:
                 return
             flight = _Flight(*following)
             if self._attempt(flight, self._enter):
-                self._ready.put(flight)
+                self._ready.put(flight, most=calls_ahead(self._engine, flight.views))
 
     def _enter(self, flight: _Flight) -> None:
         data = flight.picture.read()

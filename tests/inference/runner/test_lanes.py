@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -184,3 +185,19 @@ def test_no_more_bytes_are_kept_than_allowed_and_the_last_ones_stay():
         spare.give_back(array)
     assert [spare.empty((10,)) is array for array in arrays[2:]] == [True, True]
     assert not any(spare.empty((10,)) is array for array in arrays)
+
+
+def test_no_more_pictures_are_made_ready_than_the_next_calls_take():
+    go = threading.Event()
+    library = large_views(Library(lambda device, batch: go.wait(20), devices=("cpu",)))
+    task = Brightness(library, threads=2)
+    outcomes = run_batch(pictures([9] * 50), task, decode=decode, workers=3)
+    reader = threading.Thread(target=lambda: results.extend(outcomes))
+    results = []
+    reader.start()
+    time.sleep(0.5)
+    ahead = len(task.handed)
+    go.set()
+    reader.join(20)
+    assert ahead <= 2 + 2 + 3  # in two calls, ready for the next two, in the hands of three threads
+    assert [o.result for o in results] == [18.0] * 50
