@@ -37,8 +37,8 @@ def rows() -> list[dict[str, Any]]:
             for engine in ("onnxruntime", "torch", "openvino"):
                 if importlib.util.find_spec(engine):
                     name = "runner.vs_engine" + ("" if engine == "onnxruntime" else f".{engine}")
-                    found.append(_vs_engine(name, open_task(folder, engine), pictures, 8 if engine == "torch" else 16))
-            found.append(_vs_bridge("runner.vs_bridge", folder, pictures, 16, "ultralytics"))
+                    found.append(_vs_engine(name, open_task(folder, engine), pictures, 6 if engine == "torch" else 12))
+            found.append(_vs_bridge("runner.vs_bridge", folder, pictures, 12, "ultralytics"))
             found.append(_vs_bridge("runner.vs_bridge.same_engine", folder, pictures, 6))
         else:
             found[0]["name"] = "runner.vs_engine"
