@@ -32,13 +32,13 @@ def rows() -> list[dict[str, Any]]:
     """Speed beside the bare engine and the bridge, memory of 1,000 pictures beside that of 50."""
     with tempfile.TemporaryDirectory() as folder:
         pictures = [_jpeg(seed) for seed in range(4)]
-        found = [_vs_engine("runner.vs_engine.demo-corals", open_task("demo-corals"), pictures, 24)]
+        found = [_vs_engine("runner.vs_engine.demo-corals", open_task("demo-corals"), pictures, 48)]
         if make_yolo(Path(folder)):
             for engine in ("onnxruntime", "torch", "openvino"):
                 if importlib.util.find_spec(engine):
                     name = "runner.vs_engine" + ("" if engine == "onnxruntime" else f".{engine}")
                     found.append(_vs_engine(name, open_task(folder, engine), pictures, 6 if engine == "torch" else 12))
-            found.append(_vs_bridge("runner.vs_bridge", folder, pictures, 6, "ultralytics"))
+            found.append(_vs_bridge("runner.vs_bridge", folder, pictures, 12, "ultralytics"))
             found.append(_vs_bridge("runner.vs_bridge.same_engine", folder, pictures, 6))
         else:
             found[0]["name"] = "runner.vs_engine"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,13 +17,15 @@ from inference.engines import devices
 from inference.engines.arbiter import Arbiter, arbiter_of
 from inference.engines.batching import BatchSize
 from inference.engines.errors import DeviceLostError, EngineError, OutOfMemoryError, sorted_error
-from inference.engines.protocol import Backend, Session
+from inference.engines.protocol import Backend, Engine, Session
 
 logger = logging.getLogger("reefline.engines")
 
 RESIDENT_FACTOR = 3
 """A loaded model is taken to need this many times its file: weights, their copies in the library's own layout, and
 working memory of one picture. Too small a guess is corrected by out-of-memory, which sends idle models away."""
+MOST_CALLS = 4
+"""At a time on a processor: each needs working memory of its own, and few keep all cores busy."""
 
 
 class ManagedEngine:
@@ -35,6 +38,7 @@ class ManagedEngine:
         *,
         device: str = devices.AUTO,
         threads: int = 0,
+        calls: int = 1,
         half: bool = False,
         arbiter: Callable[[str], Arbiter] = arbiter_of,
     ) -> None:
@@ -44,19 +48,21 @@ class ManagedEngine:
             backend: the library.
             weights: the file's bytes.
             device: ``auto``, or one by name. Only ``auto`` falls back to the processor when the device vanishes.
-            threads: CPU threads of one call; 0 = all cores.
+            threads: CPU threads that ``calls`` calls at a time may use together; 0 = all cores.
+            calls: at a time that it should be fast for.
             half: calculate in half precision where the device does; the model was measured so.
             arbiter: who shares out a device (tests).
         """
         self.name = backend.name
         self.device = devices.normal(device)
-        self.threads = threads
+        self.threads, self.calls = threads, calls
         self.input_shape: tuple[int | None, ...] = ()
         self.batch_limit: int | None = None
         self._backend, self._weights, self._half = backend, weights, half
         self._wanted, self._arbiter = self.device, arbiter
         self._digest = hashlib.sha256(weights).hexdigest()
         self._session: Session | None = None
+        self._sibling: ManagedEngine | None = None
         self._lock = threading.RLock()
 
     def load(self) -> None:
@@ -68,6 +74,8 @@ class ManagedEngine:
         """Give its memory back, once no call uses it."""
         if self.device != devices.AUTO:
             self._arbiter(self.device).drop(self)
+        if self._sibling is not None:
+            self._sibling.unload()
 
     def predict(self, batch: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """All outputs for a batch ``(N, C, H, W)``."""
@@ -80,6 +88,24 @@ class ManagedEngine:
                 return self._predict(session, batch)
             except DeviceLostError as error:
                 raise self._lost(device, error) from error
+
+    def for_batches(self) -> Engine:
+        """The same model for many calls; kept, so that the next batch finds it loaded."""
+        calls = min(self.threads or os.cpu_count() or 1, MOST_CALLS)
+        if self._settled() != devices.CPU or calls <= self.calls or not self._backend.side_by_side:
+            return self
+        with self._lock:
+            if self._sibling is None:
+                self._sibling = ManagedEngine(
+                    self._backend,
+                    self._weights,
+                    device=devices.CPU,
+                    threads=self.threads,
+                    calls=calls,
+                    half=self._half,
+                    arbiter=self._arbiter,
+                )
+            return self._sibling
 
     def best_batch(self, view: tuple[int, ...]) -> int:
         """How many views of this shape a call should hold."""
@@ -150,7 +176,7 @@ class ManagedEngine:
         self._session = session
 
     def _open(self, device: str) -> Session:
-        return self._backend.open(self._weights, device, threads=self.threads, half=self._half)
+        return self._backend.open(self._weights, device, threads=self.threads, calls=self.calls, half=self._half)
 
     def _close(self) -> None:
         session, self._session = self._session, None

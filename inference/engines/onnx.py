@@ -23,7 +23,7 @@ class OnnxBackend:
     ``half`` concerns TensorRT, which converts by itself; for CUDA's half precision export the model in float16.
     """
 
-    name = "onnxruntime"
+    name, side_by_side = "onnxruntime", True
 
     def devices(self) -> list[str]:
         """CUDA cards first, then TensorRT on them, then the processor."""
@@ -34,12 +34,13 @@ class OnnxBackend:
         gpus = [f"{kind}:{n}" for kind in ("cuda", "tensorrt") if PROVIDERS[kind] in built for n in cards]
         return [*gpus, devices.CPU]
 
-    def open(self, weights: bytes, device: str, *, threads: int, half: bool) -> OnnxSession:
+    def open(self, weights: bytes, device: str, *, threads: int, calls: int, half: bool) -> OnnxSession:
         """Make a session."""
         import onnxruntime as ort
 
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        # A call runs in its caller's thread and in the session's own ones; calls at a time share those.
+        options.intra_op_num_threads = max(1, (threads or os.cpu_count() or 1) - calls + 1)
         providers = providers_for(device, half=half)
         try:
             session = ort.InferenceSession(weights, options, providers=providers)

@@ -19,14 +19,14 @@ from inference.engines.errors import EngineError, sorted_error
 class OpenVinoBackend:
     """Models in ONNX. ``half`` means bfloat16 on processors that have it, float16 on Intel GPUs."""
 
-    name = "openvino"
+    name, side_by_side = "openvino", True
 
     def devices(self) -> list[str]:
         """The processor first: an integrated GPU is used when asked for by name."""
         names = _core().available_devices
         return [devices.CPU, *(f"gpu:{name.partition('.')[2] or 0}" for name in names if name.startswith("GPU"))]
 
-    def open(self, weights: bytes, device: str, *, threads: int, half: bool) -> OpenVinoSession:
+    def open(self, weights: bytes, device: str, *, threads: int, calls: int, half: bool) -> OpenVinoSession:
         """Compile the model."""
         core = _core()
         name = device.upper().replace(":", ".")
@@ -34,11 +34,13 @@ class OpenVinoBackend:
         precision = next((p for p in ("BF16", "FP16") if half and p in able), "FP32")
         # Without the hint, some processors take bfloat16 by themselves, and one model would give two results.
         settings: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
+            "PERFORMANCE_HINT": "LATENCY" if calls == 1 else "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": {"BF16": "bf16", "FP16": "f16", "FP32": "f32"}[precision],
         }
         if threads and device == devices.CPU:
             settings["INFERENCE_NUM_THREADS"] = threads
+        if calls > 1:
+            settings["NUM_STREAMS"] = str(calls)
         try:
             model = core.read_model(model=weights)
             compiled = core.compile_model(model, name, settings)

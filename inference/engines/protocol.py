@@ -20,12 +20,14 @@ class Engine(Protocol):
             device vanished.
         input_shape: ``(N, C, H, W)`` as the model declares it, None where any size goes; known after ``load``.
         batch_limit: most pictures of one call; None = no limit but memory.
-        threads: CPU threads of one call; 0 = all cores.
+        threads: CPU threads it may use; 0 = all cores. Calls at a time beyond ``calls`` may take more.
+        calls: at a time that it is made for.
     """
 
     name: str
     device: str
     threads: int
+    calls: int
     input_shape: tuple[int | None, ...]
     batch_limit: int | None
 
@@ -46,6 +48,14 @@ class Engine(Protocol):
 
         Raises:
             EngineError: the batch does not fit the model, or the device is gone.
+        """
+
+    def for_batches(self) -> Engine:
+        """The same model for many calls where only their number a second counts.
+
+        On a processor another engine, with ``calls`` > 1: calls at a time share the threads. One call takes longer
+        there, but no thread waits for another one at every layer, so all of them together are done sooner. Itself on
+        a GPU, where there is one thread only, and where the library runs one call at a time anyway.
         """
 
     def best_batch(self, view: tuple[int, ...]) -> int:
@@ -71,15 +81,28 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
-    """A library that runs models. ``name`` as in model cards."""
+    """A library that runs models.
+
+    Attributes:
+        name: as in model cards.
+        side_by_side: whether calls of one session run at the same time on a processor.
+    """
 
     name: str
+    side_by_side: bool
 
     def devices(self) -> list[str]:
         """Devices that can be used here, best first; the last one is ``cpu``."""
 
-    def open(self, weights: bytes, device: str, *, threads: int, half: bool) -> Session:
+    def open(self, weights: bytes, device: str, *, threads: int, calls: int, half: bool) -> Session:
         """Load a model.
+
+        Args:
+            weights: the file's bytes.
+            device: where to.
+            threads: CPU threads that ``calls`` calls at a time may use together; 0 = all cores.
+            calls: at a time that it should be fast for.
+            half: in half precision where the device has it.
 
         Raises:
             EngineError: the weights are no model of this library; the device is not there.

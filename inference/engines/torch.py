@@ -24,7 +24,7 @@ EXPORT_INSTEAD = "export it to ONNX or TorchScript"
 class TorchBackend:
     """Models of torch. ``half`` works on GPUs."""
 
-    name = "torch"
+    name, side_by_side = "torch", False
 
     def __init__(self, *, trusted: bool = False) -> None:
         """``trusted``: pickles of this card may be opened."""
@@ -35,7 +35,7 @@ class TorchBackend:
         torch = _torch()
         return [*(f"cuda:{number}" for number in range(torch.cuda.device_count())), devices.CPU]
 
-    def open(self, weights: bytes, device: str, *, threads: int, half: bool) -> TorchSession:
+    def open(self, weights: bytes, device: str, *, threads: int, calls: int, half: bool) -> TorchSession:
         """Load the module and move it to the device."""
         torch = _torch()
         if threads:

@@ -24,14 +24,19 @@ class Channel(Generic[T]):
         self._closed = self._aborted = False
         self._changed = threading.Condition()
 
-    def put(self, item: T) -> None:
+    def put(self, item: T, most: int | None = None) -> None:
         """Add an item; waits while the queue is full.
+
+        Args:
+            item: to add.
+            most: items that are enough now, when that is fewer than the queue can hold.
 
         Raises:
             ClosedError: nobody will take it.
         """
         with self._changed:
-            self._changed.wait_for(lambda: len(self._items) < self._size or self._aborted)
+            full = min(self._size, most or self._size)
+            self._changed.wait_for(lambda: len(self._items) < full or self._aborted)
             if self._aborted:
                 raise ClosedError
             self._items.append(item)

@@ -14,6 +14,7 @@ import psutil
 from numpy.typing import NDArray
 
 from inference.engines import DeviceLostError, Engine, EngineError
+from inference.runner.calls import calls_ahead, check_outputs, lanes_of, working_bytes
 from inference.runner.channel import ByteBudget, Channel, ClosedError
 from inference.runner.pictures import (
     Outcome,
@@ -25,6 +26,7 @@ from inference.runner.pictures import (
     reason_of,
     refuse_if_too_large,
 )
+from inference.runner.spare import Spare
 
 R = TypeVar("R")
 DEFAULT_MEMORY = 1 << 29
@@ -55,16 +57,19 @@ def run_batch(
         decode: bytes to uint8 RGB ``(H, W, 3)``.
         workers: threads that decode and prepare, and as many that finish; 0 = one per processor.
         memory: bytes that pictures under way may hold together, decoded and as views; at most a quarter of the free
-            memory is taken.
+            memory is taken. Up to a quarter as much is kept to be used again; calls of the engine at a time are
+            limited to another quarter of the free memory.
         fatal: exceptions that end the run instead of failing a picture, such as a store that is down.
         progress: called with the number of pictures done, in the caller's thread.
 
     Raises:
         EngineError: the model cannot be loaded. Later errors of the engine are outcomes of pictures.
     """
-    task.engine.load()
-    limit = min(memory, int(psutil.virtual_memory().available) // 4)
-    run = _Run(pictures, task, then, decode, workers or os.cpu_count() or 1, ByteBudget(limit), fatal)
+    engine = task.engine.for_batches()
+    engine.load()
+    free = int(psutil.virtual_memory().available) // 4
+    budgets = ByteBudget(min(memory, free)), ByteBudget(free)
+    run = _Run(pictures, task, engine, then, decode, workers or os.cpu_count() or 1, budgets, fatal)
     return run.outcomes(progress or (lambda done: None))
 
 
@@ -91,16 +96,18 @@ class _Run:
         self,
         pictures: Iterable[Picture],
         task: Task[Any],
+        engine: Engine,
         then: Callable[[Picture, NDArray[np.uint8], Any], Any] | None,
         decode: Callable[[bytes], NDArray[np.uint8]],
         workers: int,
-        budget: ByteBudget,
+        budgets: tuple[ByteBudget, ByteBudget],
         fatal: tuple[type[BaseException], ...],
     ) -> None:
         self._source, self._source_lock = enumerate(pictures), threading.Lock()
-        self._task, self._then, self._decode = task, then, decode
+        self._task, self._engine, self._then, self._decode = task, engine, then, decode
         self._fatal: tuple[type[BaseException], ...] = (*fatal, ClosedError)
-        self._budget, self._workers = budget, workers
+        (self._budget, self._calls), self._workers = budgets, workers
+        self._spare = Spare(self._budget.size // 4)
         self._ready: Channel[_Flight] = Channel(QUEUE)
         self._seen: Channel[_Flight] = Channel(QUEUE)
         self._out: Channel[Outcome[Any]] = Channel(QUEUE * 4)
@@ -111,7 +118,7 @@ class _Run:
     def outcomes(self, progress: Callable[[int], None]) -> Iterator[Outcome[Any]]:
         """Start, hand out, clean up."""
         self._crew("decode", self._workers, self._front, self._ready)
-        self._crew("engine", lanes_of(self._task.engine), self._lane, self._seen)
+        self._crew("engine", lanes_of(self._engine), self._lane, self._seen)
         self._crew("finish", self._workers, self._back, self._out)
         done = 0
         try:
@@ -155,7 +162,7 @@ class _Run:
             thread.start()
 
     def _abort(self) -> None:
-        for channel in (self._ready, self._seen, self._out, self._budget):
+        for channel in (self._ready, self._seen, self._out, self._budget, self._calls):
             channel.abort()
 
     def _front(self) -> None:
@@ -166,7 +173,7 @@ class _Run:
                 return
             flight = _Flight(*following)
             if self._attempt(flight, self._enter):
-                self._ready.put(flight)
+                self._ready.put(flight, most=calls_ahead(self._engine, flight.views))
 
     def _enter(self, flight: _Flight) -> None:
         data = flight.picture.read()
@@ -176,20 +183,27 @@ class _Run:
         self._budget.enter(flight.number, size + self._overhead)
         flight.seconds -= time.perf_counter() - waiting
         flight.image = self._decode(data)
-        flight.views = checked_views(self._task.prepare(flight.image))
+        flight.views = checked_views(self._task.prepare(flight.image, self._spare.empty))
         flight.count = len(flight.views)
         self._weigh(flight)
 
     def _lane(self) -> None:
+        lane = threading.get_ident()
         while True:
-            for flight in self._predict(self._pack(self._ready.get())):
+            pack = self._pack(self._ready.get())
+            self._calls.enter(lane, working_bytes(self._engine, [flight.views for flight in pack]))
+            try:
+                flights = self._predict(pack)
+            finally:
+                self._calls.leave(lane)
+            for flight in flights:
                 self._weigh(flight)
                 self._seen.put(flight)
 
     def _pack(self, first: _Flight) -> list[_Flight]:
         """A picture with those that wait behind it and fit into one call."""
         pack, view = [first], (first.views.shape[1:], first.views.dtype)
-        room = self._task.engine.best_batch(view[0]) - first.count
+        room = self._engine.best_batch(view[0]) - first.count
 
         def fits(flight: _Flight) -> bool:
             return flight.count <= room and (flight.views.shape[1:], flight.views.dtype) == view
@@ -204,8 +218,8 @@ class _Run:
         started = time.perf_counter()
         batch = pack[0].views if len(pack) == 1 else np.concatenate([flight.views for flight in pack])
         try:
-            outputs = self._task.engine.predict(batch)
-            _check_outputs(outputs, len(batch))
+            outputs = self._engine.predict(batch)
+            check_outputs(outputs, len(batch))
         except EngineError as error:
             if len(pack) > 1 and not isinstance(error, DeviceLostError):
                 return [flight for one in pack for flight in self._predict([one])]  # whose fault is it?
@@ -224,6 +238,7 @@ class _Run:
             # Copies: a slice would keep the whole pack's outputs alive until its last picture is done.
             parts = [out[start : start + flight.count] for out in outputs]
             flight.outputs = tuple(parts if len(pack) == 1 else (part.copy() for part in parts))
+            self._spare.give_back(flight.views, flight.outputs)
             flight.views = None
             flight.seconds += share * flight.count
             start += flight.count
@@ -263,21 +278,3 @@ class _Run:
         held = flight.held()
         self._overhead = max(self._overhead, held - int(flight.image.nbytes))
         self._budget.set(flight.number, held)
-
-
-def lanes_of(engine: Engine) -> int:
-    """Calls of the engine at a time.
-
-    On a processor as many as its threads leave room for. On a GPU two: while one computes, the next one's pictures are
-    put together and sent.
-    """
-    if engine.device.startswith("cpu"):
-        cores = os.cpu_count() or 1
-        return max(1, cores // (engine.threads or cores))
-    return 2
-
-
-def _check_outputs(outputs: tuple[NDArray[Any], ...], count: int) -> None:
-    wrong = [out.shape for out in outputs if out.ndim == 0 or len(out) != count]
-    if wrong:
-        raise EngineError(f"the model answers {count} pictures with outputs of shape {wrong[0]}: export it by batch")

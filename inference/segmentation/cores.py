@@ -41,14 +41,18 @@ def grown(cores: NDArray[np.bool_], body: NDArray[np.bool_]) -> NDArray[np.int32
     cored = np.zeros(parts_count, bool)
     cored[parts[seeds > 0]] = True
     alone = np.flatnonzero(~cored[1:]) + 1
-    number_of = np.zeros(parts_count, np.int32)
-    number_of[alone] = np.arange(count, count + len(alone))
-    seeds = np.where(number_of[parts] > 0, number_of[parts], seeds)
-    if not seeds.any():
-        return np.zeros(body.shape, np.int32)
+    if len(alone):
+        number_of = np.zeros(parts_count, np.int32)
+        number_of[alone] = np.arange(count, count + len(alone))
+        numbers = number_of[parts]
+        np.copyto(seeds, numbers, where=numbers > 0)
+    owners, seeded = np.zeros(body.shape, np.int32), seeds > 0
+    if not seeded.any():
+        return owners
     _, nearest = cv2.distanceTransformWithLabels(
-        (seeds == 0).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+        (~seeded).view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
     )
     owner_of = np.zeros(int(nearest.max()) + 1, np.int32)
-    owner_of[nearest[seeds > 0]] = seeds[seeds > 0]
-    return np.where(body, owner_of[nearest], 0).astype(np.int32)
+    owner_of[nearest[seeded]] = seeds[seeded]
+    owners[body] = owner_of[nearest[body]]
+    return owners

@@ -35,8 +35,9 @@ def probabilities(logits: NDArray[np.float32], segmenter: Segmenter) -> NDArray[
             f"model {segmenter.reference} tells {classes} classes apart, its card lists {labels} labels (with or "
             "without background): correct the labels in models.yaml"
         )
-    odds = np.exp(logits - logits.max(axis=0, keepdims=True))
-    share = odds / odds.sum(axis=0, keepdims=True)
+    share = logits - logits.max(axis=0, keepdims=True)
+    np.exp(share, out=share)  # in place: fresh arrays of this size cost as much as what is calculated
+    share /= share.sum(axis=0, keepdims=True)
     out = np.zeros((1 + len(segmenter.taxa), *logits.shape[1:]), np.float32)
     if classes > labels:
         out[0] = share[0]

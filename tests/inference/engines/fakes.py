@@ -31,21 +31,22 @@ class Session:
 class Library:
     """A backend with two cards; keeps count of what is loaded."""
 
-    name = "fake"
+    name, side_by_side = "fake", True
 
     def __init__(self, before=lambda device, batch: None, limit=None, devices=("cuda:0", "cuda:1", "cpu")):
         self.before, self.limit, self.present = before, limit, list(devices)
-        self.calls, self.open_sessions, self.opened = [], set(), 0
+        self.calls, self.open_sessions, self.opened, self.shares = [], set(), 0, []
         self.lock = threading.Lock()
 
     def devices(self):
         return self.present
 
-    def open(self, weights, device, *, threads, half):
+    def open(self, weights, device, *, threads, calls, half):
         with self.lock:
             session = Session(self, device)
             self.open_sessions.add(session)
             self.opened += 1
+            self.shares.append((threads, calls))
             return session
 
 

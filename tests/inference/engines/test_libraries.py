@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -83,6 +84,20 @@ def test_openvino_gives_the_numbers_of_onnx_runtime(small):
     [one] = open_engine("onnxruntime", small["onnxruntime"]).predict(pictures(2))
     [other] = open_engine("openvino", small["onnxruntime"]).predict(pictures(2))
     np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "torch", "openvino"])
+def test_calls_at_a_time_give_the_numbers_of_one_call(small, name):
+    pytest.importorskip(name, reason=f"needs {name}")
+    engine = open_engine(name, small["torch" if name == "torch" else "onnxruntime"], threads=3)
+    many = engine.for_batches()
+    assert many.calls == (1 if name == "torch" else 3)
+    asked = [pictures(2)[:, ::-1] * share for share in np.linspace(0, 1, 12, dtype=np.float32)]
+    alone = [engine.predict(batch)[0] for batch in asked]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(lambda batch: many.predict(batch)[0], asked))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "torch", "openvino"])

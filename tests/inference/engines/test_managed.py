@@ -151,3 +151,39 @@ def test_messages_of_libraries_are_understood(text, kind):
     error = sorted_error(RuntimeError(text), "a batch")
     assert type(error) is kind
     assert str(error).startswith("a batch: ")
+
+
+def test_for_batches_calls_at_a_time_share_the_threads_of_one():
+    library = Library(devices=("cpu",))
+    model = engine(library, weights(), threads=3)
+    model.load()
+    many = model.for_batches()
+    many.load()
+    assert library.shares == [(3, 1), (3, 3)]
+    assert (model.calls, many.calls, many.device) == (1, 3, "cpu")
+    assert model.for_batches() is many
+    assert many.for_batches() is many
+    pictures = batch(3)
+    np.testing.assert_array_equal(many.predict(pictures)[0], model.predict(pictures)[0])
+
+
+def test_many_threads_are_shared_by_a_few_calls():
+    assert engine(Library(devices=("cpu",)), weights(), threads=64).for_batches().calls == 4
+
+
+@pytest.mark.parametrize(("device", "threads"), [("auto", 4), ("cuda:1", 4), ("cpu", 1)])
+def test_on_a_card_and_with_one_thread_batches_run_on_the_same_engine(device, threads):
+    model = engine(Library(), weights(), device=device, threads=threads)
+    assert model.for_batches() is model
+
+
+def test_after_its_card_vanished_batches_share_the_processor():
+    def vanish(device, pictures):
+        if device != "cpu":
+            raise RuntimeError("CUDA failure 719: unspecified launch failure")
+
+    model = engine(Library(vanish, devices=("cuda:0", "cpu")), weights(), threads=2)
+    assert model.for_batches() is model
+    with pytest.raises(DeviceLostError):
+        model.predict(batch(1))
+    assert (model.for_batches().calls, model.for_batches().device) == (2, "cpu")

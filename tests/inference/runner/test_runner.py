@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.engines import EngineError, devices
+from inference.planes import empty
 from inference.registry import ModelRegistry
 from inference.runner import Picture, run_batch
 from inference.runner.channel import ByteBudget, Channel, ClosedError
@@ -27,9 +28,11 @@ class Mean:
     tiles: int = 1
     held: list = field(default_factory=list)
 
-    def prepare(self, image):
+    def prepare(self, image, empty=empty):
         view = cv2.resize(image, (8, 8), interpolation=cv2.INTER_AREA).astype(np.float32).transpose(2, 0, 1)
-        return np.stack([view + n for n in range(self.tiles)])
+        views = empty((self.tiles, *view.shape))
+        views[:] = [view + n for n in range(self.tiles)]
+        return views
 
     def finish(self, image, outputs):
         assert all(len(out) == self.tiles for out in outputs)
@@ -211,7 +214,7 @@ def test_a_card_that_vanishes_mid_run_fails_its_pictures_only():
 
 def test_a_model_that_cannot_be_loaded_is_said_before_any_picture_is_read():
     class Cut(Library):
-        def open(self, weights, device, *, threads, half):
+        def open(self, weights, device, *, threads, calls, half):
             raise EngineError("the weights are no model that ONNX Runtime can read")
 
     def never():
