@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.engines import Engine, open_engine
-from inference.planes import Empty, empty, planes
+from inference.planes import planes
 from inference.registry import ModelRegistry
 from inference.segmentation import Instance, Segmenter
 
@@ -31,13 +31,11 @@ class Yolo:
         """Run ``engine``."""
         self.engine = engine
 
-    def prepare(self, image: NDArray[np.uint8], empty: Empty = empty) -> NDArray[np.float32]:
+    def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The picture, ``(1, 3, s, s)`` of 0..1."""
         if image.shape[:2] != (YOLO_PX, YOLO_PX):
             image = cv2.resize(image, (YOLO_PX, YOLO_PX), interpolation=cv2.INTER_AREA)
-        views = empty((1, 3, YOLO_PX, YOLO_PX))
-        planes(image, views[0])
-        return views
+        return planes(image)[None]
 
     def finish(self, image: NDArray[np.uint8], outputs: tuple[NDArray[np.float32], ...]) -> list[NDArray[np.float64]]:
         """Outlines of the best detections, in pixels of the picture."""

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-Empty = Callable[[tuple[int, ...]], NDArray[np.float32]]
-"""Gives an array of a shape with anything in it, as :func:`empty` does."""
-
-
-def empty(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """A new array with anything in it."""
-    return np.empty(shape, np.float32)
 
 
 def planes(rgb: NDArray[np.uint8], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:

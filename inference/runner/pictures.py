@@ -14,7 +14,6 @@ from PIL import Image
 
 from inference.decode import UndecodableImage, decode
 from inference.engines import Engine, EngineError
-from inference.planes import Empty, empty
 
 logger = logging.getLogger("reefline.runner")
 
@@ -30,14 +29,8 @@ class Task(Protocol[R_co]):
     def engine(self) -> Engine:
         """What runs the model."""
 
-    def prepare(self, image: NDArray[np.uint8], empty: Empty = empty) -> NDArray[Any]:
-        """Views or tiles ``(k, C, H, W)`` of a picture; all of one shape, k >= 1.
-
-        Args:
-            image: uint8 RGB ``(height, width, 3)``.
-            empty: makes the array that is returned, when it is float32; it belongs to the runner again once the engine
-                has seen it, so keep no part of it. Any other array will do, and costs more time.
-        """
+    def prepare(self, image: NDArray[np.uint8]) -> NDArray[Any]:
+        """Views or tiles ``(k, C, H, W)`` of a picture, uint8 RGB ``(height, width, 3)``; all of one shape, k >= 1."""
 
     def finish(self, image: NDArray[np.uint8], outputs: tuple[NDArray[Any], ...]) -> R_co:
         """The result, from the engine's outputs for exactly these views; each output's first axis is k."""

@@ -26,7 +26,6 @@ from inference.runner.pictures import (
     reason_of,
     refuse_if_too_large,
 )
-from inference.runner.spare import Spare
 
 R = TypeVar("R")
 DEFAULT_MEMORY = 1 << 29
@@ -57,8 +56,7 @@ def run_batch(
         decode: bytes to uint8 RGB ``(H, W, 3)``.
         workers: threads that decode and prepare, and as many that finish; 0 = one per processor.
         memory: bytes that pictures under way may hold together, decoded and as views; at most a quarter of the free
-            memory is taken. Up to a quarter as much is kept to be used again; calls of the engine at a time are
-            limited to another quarter of the free memory.
+            memory is taken. Calls of the engine at a time are limited to another quarter of the free memory.
         fatal: exceptions that end the run instead of failing a picture, such as a store that is down.
         progress: called with the number of pictures done, in the caller's thread.
 
@@ -107,7 +105,6 @@ class _Run:
         self._task, self._engine, self._then, self._decode = task, engine, then, decode
         self._fatal: tuple[type[BaseException], ...] = (*fatal, ClosedError)
         (self._budget, self._calls), self._workers = budgets, workers
-        self._spare = Spare(self._budget.size // 4)
         self._ready: Channel[_Flight] = Channel(QUEUE)
         self._seen: Channel[_Flight] = Channel(QUEUE)
         self._out: Channel[Outcome[Any]] = Channel(QUEUE * 4)
@@ -183,7 +180,7 @@ class _Run:
         self._budget.enter(flight.number, size + self._overhead)
         flight.seconds -= time.perf_counter() - waiting
         flight.image = self._decode(data)
-        flight.views = checked_views(self._task.prepare(flight.image, self._spare.empty))
+        flight.views = checked_views(self._task.prepare(flight.image))
         flight.count = len(flight.views)
         self._weigh(flight)
 
@@ -238,7 +235,6 @@ class _Run:
             # Copies: a slice would keep the whole pack's outputs alive until its last picture is done.
             parts = [out[start : start + flight.count] for out in outputs]
             flight.outputs = tuple(parts if len(pack) == 1 else (part.copy() for part in parts))
-            self._spare.give_back(flight.views, flight.outputs)
             flight.views = None
             flight.seconds += share * flight.count
             start += flight.count

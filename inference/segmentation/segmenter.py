@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.engines import Engine
-from inference.planes import Empty, empty, planes
+from inference.planes import planes
 from inference.polygons import Outline, labels_to_polygons, masks_to_polygons
 from inference.registry import Model, ModelError
 from inference.segmentation.merging import merged
@@ -128,10 +128,10 @@ class Segmenter(ABC):
         height, width = image.shape[:2]
         return Canvas.of(width, height, self.input_px, self.options.tile_px, self.options.tile_overlap)
 
-    def prepare(self, image: NDArray[np.uint8], empty: Empty = empty) -> NDArray[np.float32]:
+    def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """All views of a picture, ``(tiles, 3, side, side)`` float32 RGB of 0..1; twice as many when mirrored too."""
         canvas = self.canvas(image)
-        return self._views(image, canvas, range(len(canvas.tiles)), empty)
+        return self._views(image, canvas, range(len(canvas.tiles)))
 
     def finish(self, image: NDArray[np.uint8], outputs: tuple[NDArray[Any], ...]) -> list[Instance]:
         """Outlines of all colonies, surest first, from the engine's outputs for :meth:`prepare`'s views."""
@@ -147,11 +147,9 @@ class Segmenter(ABC):
             pieces += self._pieces(canvas, numbers, self.engine.predict(self._views(image, canvas, numbers)))
         return self._outlined(image, canvas, pieces)
 
-    def _views(
-        self, image: NDArray[np.uint8], canvas: Canvas, numbers: range, empty: Empty = empty
-    ) -> NDArray[np.float32]:
+    def _views(self, image: NDArray[np.uint8], canvas: Canvas, numbers: range) -> NDArray[np.float32]:
         looks = 2 if self.options.flip else 1
-        views = empty((looks * len(numbers), 3, canvas.side, canvas.side))
+        views = np.empty((looks * len(numbers), 3, canvas.side, canvas.side), np.float32)
         for nth, number in enumerate(numbers):
             view = planes(canvas.view(image, number), views[nth * looks])
             if self.options.flip:

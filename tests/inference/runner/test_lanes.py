@@ -1,4 +1,4 @@
-"""Calls of the engine at a time, and arrays that are used again."""
+"""Calls of the engine at a time."""
 
 import os
 import threading
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from inference.engines import devices
 from inference.runner import Picture, run_batch
-from inference.runner.spare import Spare
 from tests.inference.engines.fakes import Library, Session, engine
 
 SIDE = 8
@@ -24,17 +23,15 @@ def nothing_is_lost(monkeypatch):
 
 
 class Brightness:
-    """The mean of a picture, from the engine's first output; keeps every array it was handed for its views."""
+    """The mean of a picture, from the engine's first output; counts the pictures that were made ready."""
 
     def __init__(self, library, views=1, threads=2):
         self.engine = engine(library, os.urandom(16), threads=threads)
-        self.views, self.handed = views, []
+        self.views, self.prepared = views, 0
 
-    def prepare(self, image, empty):
-        array = empty((self.views, 3, SIDE, SIDE))
-        array[:] = image[0, 0, 0]
-        self.handed.append(array)
-        return array
+    def prepare(self, image):
+        self.prepared += 1
+        return np.full((self.views, 3, SIDE, SIDE), image[0, 0, 0], np.float32)
 
     def finish(self, image, outputs):
         return float(outputs[0].mean())
@@ -136,13 +133,6 @@ def test_the_next_batch_finds_the_model_loaded():
     assert not library.open_sessions
 
 
-def test_arrays_for_views_are_used_again():
-    task = Brightness(large_views(Library(devices=("cpu",))))
-    assert all(o.ok for o in run_batch(pictures([7] * 200), task, decode=decode, workers=2))
-    assert len(task.handed) == 200
-    assert len({id(array) for array in task.handed}) < 200
-
-
 @settings(max_examples=15)
 @given(st.lists(st.integers(0, 255), max_size=40), st.integers(1, 3), st.booleans())
 def test_results_are_right_although_the_models_output_is_its_input(values, views, alone):
@@ -158,35 +148,6 @@ def test_results_are_right_although_the_models_output_is_its_input(values, views
     assert found == {str(n): value for n, value in enumerate(values)}
 
 
-def test_an_array_is_lent_to_one_at_a_time_and_by_shape():
-    spare = Spare(10_000)
-    one, other = spare.empty((2, 3)), spare.empty((2, 3))
-    assert one is not other
-    spare.give_back(one)
-    assert spare.empty((3, 2)) is not one
-    assert spare.empty((2, 3)) is one
-    assert spare.empty((2, 3)) is not one
-
-
-def test_only_whole_arrays_of_its_own_that_no_output_is_made_of_are_taken_back():
-    spare = Spare(10_000)
-    one = spare.empty((4, 3))
-    foreign = np.empty((4, 3), np.float32)
-    for array, outputs in ((one[:2], ()), (foreign, ()), (one, (one[1:],)), (one, ())):  # let go once, gone for ever
-        spare.give_back(array, outputs)
-    given = [spare.empty(shape) for shape in ((4, 3), (2, 3))]
-    assert not any(np.may_share_memory(array, each) for array in given for each in (one, foreign))
-
-
-def test_no_more_bytes_are_kept_than_allowed_and_the_last_ones_stay():
-    spare = Spare(100)
-    arrays = [spare.empty((10,)) for _ in range(4)]
-    for array in arrays:
-        spare.give_back(array)
-    assert [spare.empty((10,)) is array for array in arrays[2:]] == [True, True]
-    assert not any(spare.empty((10,)) is array for array in arrays)
-
-
 def test_no_more_pictures_are_made_ready_than_the_next_calls_take():
     go = threading.Event()
     library = large_views(Library(lambda device, batch: go.wait(20), devices=("cpu",)))
@@ -196,7 +157,7 @@ def test_no_more_pictures_are_made_ready_than_the_next_calls_take():
     results = []
     reader.start()
     time.sleep(0.5)
-    ahead = len(task.handed)
+    ahead = task.prepared
     go.set()
     reader.join(20)
     assert ahead <= 2 + 2 + 3  # in two calls, ready for the next two, in the hands of three threads

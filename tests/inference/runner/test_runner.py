@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.engines import EngineError, devices
-from inference.planes import empty
 from inference.registry import ModelRegistry
 from inference.runner import Picture, run_batch
 from inference.runner.channel import ByteBudget, Channel, ClosedError
@@ -28,11 +27,9 @@ class Mean:
     tiles: int = 1
     held: list = field(default_factory=list)
 
-    def prepare(self, image, empty=empty):
+    def prepare(self, image):
         view = cv2.resize(image, (8, 8), interpolation=cv2.INTER_AREA).astype(np.float32).transpose(2, 0, 1)
-        views = empty((self.tiles, *view.shape))
-        views[:] = [view + n for n in range(self.tiles)]
-        return views
+        return np.stack([view + n for n in range(self.tiles)])
 
     def finish(self, image, outputs):
         assert all(len(out) == self.tiles for out in outputs)
