@@ -181,7 +181,7 @@ def _reference_figures(ds: list[Shape], gt: list[Shape]) -> tuple[float, ...]:
     areas = [shapely.area(shapely.polygons(rings)) for rings in (mine, theirs)]
     changed = (areas[0][rows] + areas[1][columns]) * (1 - values) / (1 + values)
     alone = np.delete(areas[0], rows).sum() + np.delete(areas[1], columns).sum()
-    moved = shapely.hausdorff_distance(mine[rows], theirs[columns])
+    moved = shapely.hausdorff_distance(mine[rows], theirs[columns]) * (values < 1)  # the same pixels are no move
     extra, missing = len(ds) - len(rows), len(gt) - len(rows)
     conflicts = (
         extra + missing + (~same).sum() + ((values > 0) & (values < QualitySettings().low_overlap_threshold)).sum()
