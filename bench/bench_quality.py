@@ -30,7 +30,7 @@ PICTURES = 1000
 PER_PAIR_PICTURES = 50
 LABELS = ("Acropora", "Pocillopora", "Porites", "Montipora", "Millepora")
 THRESHOLD = 0.4
-TIMES = 2
+TIMES = 4
 
 
 def rows() -> list[dict[str, object]]:
