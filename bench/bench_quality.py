@@ -9,6 +9,7 @@ alone; and all of ours beside theirs with shapely's areas and distances behind i
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Callable
@@ -249,9 +250,17 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def _in_turns(*works: Callable[[], Any]) -> list[tuple[float, Any]]:
-    """The best time of each, and its result; in turns, so that what else the machine does strikes all."""
-    rounds = [[_timed(work) for work in works] for _ in range(TIMES)]
-    return [min(mine, key=lambda run: run[0]) for mine in zip(*rounds, strict=True)]
+    """The best time of each, and its result; in turns, so that what else the machine does strikes all.
+
+    Only first results are kept: Python's collector would walk through all of them in the middle of what is timed.
+    """
+    first = [_timed(work) for work in works]
+    seconds = [[run[0]] for run in first]
+    for _ in range(TIMES - 1):
+        for own, work in zip(seconds, works, strict=True):
+            gc.collect()
+            own.append(_timed(work)[0])
+    return [(min(own), result) for own, (_, result) in zip(seconds, first, strict=True)]
 
 
 def _ratio(name: str, value: float, unit: str, reference: str, other: float, note: str) -> dict[str, object]:
