@@ -250,6 +250,46 @@ static int take(PyObject *given, Py_buffer *buffer, int flags, const char *name)
     return 0;
 }
 
+/* Numbers of a list from `place` on, but not beyond `end`; where they end, NULL after an error. */
+static double *copy(PyObject *numbers, double *place, const double *end) {
+    Py_ssize_t count = PyList_Size(numbers);
+    if (count > end - place) {
+        PyErr_SetString(PyExc_ValueError, "flatten: the lists hold more numbers than found");
+        return NULL;
+    }
+    for (Py_ssize_t k = 0; k < count; k++) {
+        PyObject *number = PyList_GetItem(numbers, k);  /* an error, should a number's own code shorten the list */
+        if (!number) return NULL;
+        Py_INCREF(number);
+        *place++ = PyFloat_AsDouble(number);
+        Py_DECREF(number);
+        if (place[-1] == -1.0 && PyErr_Occurred()) return NULL;
+    }
+    return place;
+}
+
+static PyObject *py_flatten(PyObject *module, PyObject *args) {
+    PyObject *lists, *given, *answer = NULL;
+    Py_buffer found = {0};
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!O", &PyList_Type, &lists, &given)) return NULL;
+    if (!take(given, &found, PyBUF_FORMAT | PyBUF_WRITABLE, "found")) return NULL;
+    double *place = found.buf, *end = place + found.len / 8;
+    for (Py_ssize_t k = 0; place && k < PyList_Size(lists); k++) {
+        PyObject *numbers = PyList_GetItem(lists, k);
+        if (!PyList_Check(numbers)) {
+            answer = Py_NewRef(Py_False);
+            goto end;
+        }
+        place = copy(numbers, place, end);
+    }
+    if (place == end) answer = Py_NewRef(Py_True);
+    else if (place) PyErr_SetString(PyExc_ValueError, "flatten: the lists hold fewer numbers than found");
+end:
+    PyBuffer_Release(&found);
+    return answer;
+}
+
 static PyObject *py_outline_iou(PyObject *module, PyObject *args) {
     PyObject *given[3], *answer = NULL;
     Py_buffer points = {0}, sizes = {0}, found = {0};
@@ -315,6 +355,7 @@ end:
 }
 
 static PyMethodDef methods[] = {
+    {"flatten", py_flatten, METH_VARARGS, "flatten(lists, found) -> bool; False where one of them is no list."},
     {"outline_iou", py_outline_iou, METH_VARARGS,
      "outline_iou(points, sizes, ds, width, height, most, found) -> bool; False: too many crossings, or too far away."},
     {"moved", py_moved, METH_VARARGS, "moved(corners, starts, counts, found): Hausdorff distances of pairs of rings."},

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+def flatten(lists: list[list[float]], found: NDArray[np.float64], /) -> bool: ...
 def outline_iou(
     points: NDArray[np.float64],
     sizes: NDArray[np.int64],

@@ -6,10 +6,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytics.geometry import outlines_flat
+from labels.schema import Shape
 
 compiled: ModuleType | None
 try:
     from analytics.quality import _loops as compiled
 except ImportError:
     compiled = None
+
+
+def flat(shapes: Sequence[Shape]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """As :func:`analytics.geometry.outlines_flat`."""
+    if compiled is not None:
+        rings = [shape.points for shape in shapes]
+        sizes = np.array(list(map(len, rings)), np.int64)
+        points = np.empty(int(sizes.sum()))
+        if compiled.flatten(rings, points):
+            return points, sizes
+    return outlines_flat(shapes)

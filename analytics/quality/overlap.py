@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics.geometry import outlines_flat
 from analytics.quality import loops
 from analytics.quality.crossings import FARTHEST_PX
 from analytics.quality.runs import Runs, areas, boxes, iou, runs_of
@@ -70,7 +69,7 @@ class Outlines:
 def outlines_of(shapes: Sequence[Shape], width: int, height: int) -> Outlines:
     """Take coordinates out of rows."""
     whole = [s.kind == Kind.POLYGON and not s.holes and len(s.points) >= 6 for s in shapes]
-    points, sizes = outlines_flat([shape for shape, is_whole in zip(shapes, whole, strict=True) if is_whole])
+    points, sizes = loops.flat([shape for shape, is_whole in zip(shapes, whole, strict=True) if is_whole])
     return Outlines(shapes, width, height, np.array(whole, bool), points, sizes)
 
 

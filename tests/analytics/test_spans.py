@@ -1,8 +1,5 @@
 """Pixels by spans are the COCO tools' pixels, and moves are GEOS' distances, for whatever people and models draw."""
 
-import shutil
-import subprocess
-import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ from analytics.quality.runs import iou, runs_of
 from analytics.quality.spans import iou_of, spans_of
 from labels.formats.rle import encode_rle
 from labels.schema import Kind, Shape
+from tests.compiling import complaints
 
 SCALES = (1, 3, 12, 60, 900)
 STEPS = (1, 0.5, 0.2, 0.1, 0.05, 1e-6)
@@ -179,16 +177,8 @@ def test_a_corner_that_is_no_number_does_not_touch_the_moves_of_others():
     assert moved_px(corners, np.array([[0], [3]]), np.array([[3], [3]])) == pytest.approx([4])
 
 
-C_FLAGS = "-std=c11 -Wall -Wextra -Werror -O2 -fsyntax-only -DPy_LIMITED_API=0x030B0000".split()
-
-
 def test_the_loops_in_c_compile_without_a_warning():
-    compiler, headers = shutil.which("cc"), Path(sysconfig.get_path("include"))
-    if compiler is None or not (headers / "Python.h").exists():
-        pytest.skip("needs a C compiler and Python's headers")
-    source = Path(loops.__file__).with_name("_loops.c")
-    done = subprocess.run([compiler, *C_FLAGS, f"-I{headers}", source], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert complaints(Path(loops.__file__).with_name("_loops.c")) == ""
 
 
 needs_compiled_loops = pytest.mark.skipif(
@@ -272,3 +262,25 @@ def test_compiled_loops_refuse_rings_that_lie_beside_the_corners(wrong):
     given = {"starts": [[0], [3]], "counts": [[3], [3]]} | wrong
     with pytest.raises(ValueError, match="do not fit"):
         loops.compiled.moved(np.zeros((6, 2)), *(np.array(v) for v in given.values()), np.zeros(1))
+
+
+@needs_compiled_loops
+def test_compiled_loops_take_numbers_out_of_rows_as_numpy_does():
+    numbers = [[0.5, -1.0, 2], [], [np.float64(3.25), True, float("nan"), float("-inf")]]
+    found = np.zeros(7)
+    assert loops.compiled.flatten(numbers, found)
+    assert np.array_equal(found, np.concatenate([np.array(n, float) for n in numbers]), equal_nan=True)
+    shapes = [Shape("a", "p", Kind.POLYGON, "x", n) for n in ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], (1, 2, 3, 4, 5, 7))]
+    for _ in both_ways():  # a tuple is no list, and no less a row
+        points, sizes = loops.flat(shapes)
+        assert (points.tolist(), sizes.tolist()) == ([1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 7], [6, 6])
+
+
+@needs_compiled_loops
+@pytest.mark.parametrize(
+    ("numbers", "error"),
+    [([[1.0, "2"]], TypeError), ([[1.0]], ValueError), ([[1.0, 2.0, 3.0]], ValueError), ((1.0, 2.0), TypeError)],
+)
+def test_compiled_loops_refuse_rows_that_are_no_numbers_or_not_as_many(numbers, error):
+    with pytest.raises(error):
+        loops.compiled.flatten(numbers, np.zeros(2))
