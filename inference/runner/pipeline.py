@@ -188,9 +188,12 @@ class _Run:
         lane = threading.get_ident()
         while True:
             pack = self._pack(self._ready.get())
-            self._calls.enter(lane, working_bytes(self._engine, [flight.views for flight in pack]))
+            needed = working_bytes(self._engine, [flight.views for flight in pack])
+            # Calls that can only run one after the other should each have all threads.
+            engine = self._engine if 2 * needed <= self._calls.size else self._task.engine
+            self._calls.enter(lane, needed)
             try:
-                flights = self._predict(pack)
+                flights = self._predict(pack, engine)
             finally:
                 self._calls.leave(lane)
             for flight in flights:
@@ -210,16 +213,16 @@ class _Run:
             room -= more.count
         return pack
 
-    def _predict(self, pack: list[_Flight]) -> list[_Flight]:
+    def _predict(self, pack: list[_Flight], engine: Engine) -> list[_Flight]:
         """Run the engine on a pack; the flights that have outputs now."""
         started = time.perf_counter()
         batch = pack[0].views if len(pack) == 1 else np.concatenate([flight.views for flight in pack])
         try:
-            outputs = self._engine.predict(batch)
+            outputs = engine.predict(batch)
             check_outputs(outputs, len(batch))
         except EngineError as error:
             if len(pack) > 1 and not isinstance(error, DeviceLostError):
-                return [flight for one in pack for flight in self._predict([one])]  # whose fault is it?
+                return [flight for one in pack for flight in self._predict([one], engine)]  # whose fault is it?
             for flight in pack:
                 self._fail(flight, error)
             return []

@@ -104,6 +104,7 @@ def test_calls_that_do_not_fit_into_memory_together_run_one_after_the_other(monk
     outcomes = list(run_batch(pictures(range(20)), Brightness(library, threads=4), decode=decode, workers=4))
     assert all(o.ok for o in outcomes)
     assert most == [1]
+    assert library.shares[-1] == (4, 1)  # and each has all threads
 
 
 def test_a_call_larger_than_the_free_memory_is_tried_alone(monkeypatch):
